@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Doubly linked intrusive lists; the head is an element of its own. */
+#ifndef SLUICE_LIST_H
+#define SLUICE_LIST_H
+
+#include "types.h"
+
+struct list {
+	struct list *next, *prev;
+};
+
+#define LIST_INIT(head) { &(head), &(head) }
+
+static inline void list_init(struct list *head)
+{
+	head->next = head->prev = head;
+}
+
+static inline bool list_is_empty(const struct list *head)
+{
+	return head->next == head;
+}
+
+static inline void list_add_tail(struct list *head, struct list *node)
+{
+	node->prev = head->prev;
+	node->next = head;
+	head->prev->next = node;
+	head->prev = node;
+}
+
+/* The node is left linked to itself, so removing it twice is harmless. */
+static inline void list_remove(struct list *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+	list_init(node);
+}
+
+/* First node taken off the list, or NULL. */
+static inline struct list *list_pop(struct list *head)
+{
+	struct list *node = head->next;
+
+	if (node == head)
+		return NULL;
+	list_remove(node);
+	return node;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void list_splice_tail(struct list *to, struct list *from)
+{
+	if (list_is_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
+#define list_for_each(node, head) \
+	for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
+
+/* The body may remove `node`. */
+#define list_for_each_safe(node, after, head)                          \
+	for ((node) = (head)->next, (after) = (node)->next;            \
+	     (node) != (head); (node) = (after), (after) = (node)->next)
+
+#endif

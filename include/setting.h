@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One line of sluice.conf that is not the loader's own, "key = value", given
+ * to whoever declared the key: before launch, while the console can still
+ * show a mistake.
+ */
+#ifndef SLUICE_SETTING_H
+#define SLUICE_SETTING_H
+
+#include "types.h"
+
+#define SETTING_KEY_MAX 32
+#define SETTING_VALUE_MAX 192
+
+struct setting {
+	u32 line;			/* in the file, from 1 */
+	char key[SETTING_KEY_MAX];
+	char value[SETTING_VALUE_MAX];	/* spaces around it removed */
+};
+
+struct setting_handler {
+	const char *key;
+	/* What a value looks like, for messages: "a number from 1 to 64". */
+	const char *expects;
+	/* 0, or -EINVAL: the line is reported with `expects`; -EEXIST: given
+	 * twice; -ENOENT: names something unknown. */
+	int (*apply)(const struct setting *setting);
+};
+
+#define SETTING(symbol)                                                  \
+	static const struct setting_handler *const symbol##_entry        \
+		__attribute__((used, section("setting_handlers"))) = &symbol
+
+#endif
