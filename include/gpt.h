@@ -31,7 +31,7 @@ struct gpt_partition {
 /*
  * Checks one block read from `lba` of a disk with `lba_count` blocks:
  * signature, size, CRC, own LBA, ranges. 0, or -EINVAL and `*why` says what
- * is wrong ("header CRC is 1234abcd, should be ...": a constant string).
+ * is wrong ("header CRC is wrong": a constant string).
  */
 int gpt_parse_header(const void *block, size_t block_size, u64 lba,
 		     u64 lba_count, struct gpt_header *out, const char **why);
@@ -40,16 +40,25 @@ int gpt_parse_header(const void *block, size_t block_size, u64 lba,
 u64 gpt_entries_size(const struct gpt_header *header);
 u64 gpt_entries_blocks(const struct gpt_header *header, size_t block_size);
 
-/* Does the CRC of the entry array (gpt_entries_size() bytes) match? */
-bool gpt_entries_are_valid(const struct gpt_header *header,
-			   const void *entries);
+/*
+ * CRC-32 (UEFI 2.10, 5.3.2), in pieces: begin with 0, go on with what the
+ * last piece returned. Over gpt_entries_size() bytes it is entries_crc.
+ */
+u32 gpt_crc32(u32 crc, const void *data, size_t size);
 
 /*
- * Entry `index` of the array. 0; -ENOENT for an unused entry; -EINVAL when
+ * One entry of entry_size bytes. 0; -ENOENT when it is unused; -EINVAL when
  * its range is reversed or outside the usable blocks.
  */
-int gpt_parse_entry(const struct gpt_header *header, const void *entries,
-		    u32 index, struct gpt_partition *out);
+int gpt_parse_entry(const struct gpt_header *header, const void *entry,
+		    struct gpt_partition *out);
+
+/*
+ * Was there ever a table? The signature of a header, good or not; and a
+ * protective entry in the MBR, the first 512 bytes of block 0.
+ */
+bool gpt_has_signature(const void *block);
+bool gpt_mbr_is_protective(const void *block);
 
 /* 8-4-4-4-12 hexadecimal, either case; false when it is not one. */
 bool gpt_uuid_parse(const char *text, u8 uuid[16]);

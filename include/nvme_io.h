@@ -73,6 +73,7 @@ struct nvme_io_descriptor;	/* one host request, before it is submitted */
 #define NVME_IO_WRITE_PROTECTED NVME_IO_STATUS(0, 0x20)
 #define NVME_IO_LBA_OUT_OF_RANGE NVME_IO_STATUS(0, 0x80)
 #define NVME_IO_CAPACITY_EXCEEDED NVME_IO_STATUS(0, 0x81)
+#define NVME_IO_FEATURE_NOT_CHANGEABLE NVME_IO_STATUS(1, 0x0e)
 #define NVME_IO_ACCESS_DENIED NVME_IO_STATUS(2, 0x86)
 
 /* Not the device's: a host request that was not answered in time. */
@@ -229,11 +230,11 @@ enum nvme_io_needs {
 struct nvme_io_plugin {
 	const char *name;	/* of the file: drivers/.../gate.c is "gate" */
 	/*
-	 * One line of sluice.conf: key is "name" or "name.something".
+	 * Line `line` of sluice.conf: key is "name" or "name.something".
 	 * 0, or -1 with a message in `why` that says what was expected.
 	 */
-	int (*configure)(const char *key, const char *value, char *why,
-			 size_t why_size);
+	int (*configure)(u32 line, const char *key, const char *value,
+			 char *why, size_t why_size);
 	/* A controller. 0, or -1: it is handled as `fail=` says. */
 	int (*attach)(struct nvme_host *host);
 };
@@ -297,6 +298,12 @@ int nvme_io_req_write(struct nvme_request *req, u64 offset, const void *from,
 		      size_t size);
 
 /* ---- Host requests: Sluice's own commands to the device ----------------- */
+
+/*
+ * Callbacks come later, never from within the call that submits. When the
+ * guest resets the controller they all come, with NVME_IO_ABORTED, before
+ * on_init() comes again.
+ */
 
 /*
  * A descriptor for one transfer. queue_id: 0 lets Sluice choose. n_lbas is a
@@ -395,15 +402,17 @@ struct nvme_io_table_info {
 	enum nvme_io_table state;
 	u32 n_partitions;
 	const struct nvme_io_partition *partitions;
-	/* Blocks that hold both copies of the table, protective MBR included:
-	 * [0, head_lbas) and [tail_lba, end of the namespace). */
+	/* Where both copies of the table are, protective MBR included:
+	 * [0, head_lbas) and [tail_lba, end of the namespace), all that the
+	 * table keeps from partitions. With BACKUP and GOOD only. */
 	u64 head_lbas, tail_lba;
 };
 
 /*
  * Reads a namespace's GPT by host requests; says in the log what is wrong
  * with it. `info` and the partitions live until `done` returns. Non-zero:
- * `done` will come exactly once.
+ * `done` will come exactly once, later. Zero: this namespace cannot be read,
+ * and the log says why.
  */
 u8 nvme_io_read_partitions(struct nvme_host *host, u32 nsid,
 			   void (*done)(struct nvme_host *host, u32 nsid,
