@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sluice, all of it: `make help` lists what there is to make. Everything that
+# is made lands in build/, so `rm -rf build` undoes all of this.
+
+INTERCEPTORS ?= gate trace
+B := build
+PYTHON ?= /usr/bin/python3
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || \
+	echo unknown)
+
+# Quiet lines ("  CC    core/log.c"); `make V=1` shows the commands.
+say = @printf '  %-7s %s\n' $(1) $(2)
+V ?= 0
+ifeq ($(V),0)
+.SILENT:
+endif
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+.SUFFIXES:
+.SECONDEXPANSION:
+.DELETE_ON_ERROR:
+
+.PHONY: all run test unit system deps format lint clean help FORCE
+all: $(B)/sluice.efi
+
+help:
+	echo 'make            build/sluice.efi, ready to be signed or copied'
+	echo 'make run        install what is missing, build, boot a demo machine'
+	echo 'make test       install what is missing, build, run every test'
+	echo 'make unit       tests on the host, with ASan and UBSan'
+	echo 'make system     tests in QEMU'
+	echo 'make deps       install what is missing'
+	echo 'make format     clang-format everything'
+	echo 'make lint       includes, headers, formatting, scripts'
+	echo 'make clean      remove what was built; newlib and kernels stay'
+	echo 'INTERCEPTORS="gate trace ../mine.c"  the plug-ins compiled in'
+	echo 'V=1             show the commands'
+
+# ---- C, four times: hypervisor, plug-in, loader, host -------------------
+
+WARN = -Wall -Wextra -Werror -Wno-unused-parameter
+CC = gcc
+DEPS = -MMD -MP
+# The hypervisor never touches the guest's FPU and SSE registers.
+BARE = -std=gnu11 -Os -g -ffreestanding -mgeneral-regs-only -mno-red-zone \
+	-ffunction-sections -fdata-sections -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-strict-aliasing
+LIBC_INCLUDE = -nostdinc -isystem $(abspath $(B)/newlib/targ-include) \
+	-isystem $(abspath $(B)/newlib/src/newlib/libc/include) \
+	-isystem $(shell $(CC) -print-file-name=include)
+HV_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIE -fvisibility=hidden
+EFI_CFLAGS = $(BARE) $(WARN) -fPIC -fshort-wchar -fvisibility=hidden \
+	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+HOST_CFLAGS = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+define compile
+	$(call say,$(1),$<)
+	mkdir -p $(@D)
+	$(CC) $(2) $(DEPS) -c $< -o $@
+endef
+
+# ---- newlib: only libc, built once --------------------------------------
+# Functions that pass floating point do not compile without SSE; make -k
+# leaves them out, and the link of sluice.elf tells if we ever need one.
+
+NEWLIB := $(B)/newlib/libc.a
+NEWLIB_CFLAGS = -Os -fPIC -fvisibility=hidden -mgeneral-regs-only \
+	-mno-red-zone -ffreestanding -fno-builtin -ffunction-sections \
+	-fdata-sections -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -DNO_FLOATING_POINT
+NEWLIB_OPTIONS = --host=x86_64-elf --disable-multilib \
+	--disable-newlib-supplied-syscalls --disable-newlib-multithread \
+	--disable-newlib-mb --disable-newlib-wide-orient \
+	--disable-newlib-unbuf-stream-opt --enable-newlib-reent-small \
+	--enable-newlib-nano-malloc --enable-newlib-io-long-long \
+	--enable-newlib-io-c99-formats --enable-lite-exit
+
+$(NEWLIB): FLAGS = $(NEWLIB_CFLAGS) $(LIBC_INCLUDE) -I$(abspath $(@D))
+$(NEWLIB):
+	rm -rf $(@D) && mkdir -p $(@D)/src
+	$(call say,UNPACK,newlib-source)
+	tar -xf /usr/src/newlib/newlib-*.tar.xz -C $(@D)/src \
+		--strip-components=1
+	$(call say,CONF,'newlib (half a minute; $(@D)/log)')
+	cd $(@D) && src/newlib/configure $(NEWLIB_OPTIONS) CC=$(CC) AR=ar \
+		RANLIB=ranlib READELF=readelf CFLAGS="$(NEWLIB_CFLAGS)" \
+		>log 2>&1
+	$(call say,BUILD,'newlib (half a minute; $(@D)/log)')
+	$(MAKE) -C $(@D) stmp-targ-include >>$(@D)/log 2>&1
+	-$(MAKE) -k -C $(@D)/libc CFLAGS="$(FLAGS)" >>$(@D)/log 2>&1
+	ar rcs $@ $$(find $(@D)/libc -name 'lib_a-*.o' | sort)
+
+# ---- The hypervisor ------------------------------------------------------
+
+HV_SOURCES := $(wildcard core/*.c core/*/*.c core/*/*.S drivers/*.c \
+	drivers/nvme/*.c)
+HV_OBJECTS := $(patsubst %,$(B)/hv/%.o,$(basename $(HV_SOURCES)))
+
+$(B)/hv/%.o: %.c $(NEWLIB)
+	$(call compile,CC,$(HV_CFLAGS) -Iinclude)
+
+$(B)/hv/%.o: %.S $(NEWLIB)
+	$(call compile,AS,$(HV_CFLAGS) -Iinclude)
+
+# A plug-in is a word, drivers/nvme/interceptors/WORD.c, or the path of a
+# file anywhere. It sees nvme_io.h and no other header of ours.
+plugin_path = $(if $(findstring /,$(1))$(filter %.c,$(1)),$(1),\
+	drivers/nvme/interceptors/$(1).c)
+plugin_object = $(B)/$(2)/plugins/$(basename $(notdir $(1))).o
+PLUGINS := $(foreach word,$(INTERCEPTORS),$(strip $(call plugin_path,$(word))))
+HV_OBJECTS += $(foreach path,$(PLUGINS),$(call plugin_object,$(path),hv))
+
+define plugin_rules
+$(call plugin_object,$(1),hv): $(1) $(NEWLIB) $(B)/plugin/nvme_io.h
+	$$(call compile,PLUGIN,$$(HV_CFLAGS) -I$(B)/plugin)
+$(call plugin_object,$(1),host): $(1) $(B)/plugin/nvme_io.h
+	$$(call compile,HOSTCC,$$(HOST_CFLAGS) -I$(B)/plugin)
+endef
+$(foreach path,$(sort $(PLUGINS) $(wildcard drivers/nvme/interceptors/*.c)),\
+	$(eval $(call plugin_rules,$(path))))
+
+$(B)/plugin/nvme_io.h: include/nvme_io.h
+	mkdir -p $(@D) && cp $< $@
+
+# Relink when another set of files is asked for.
+$(B)/hv/objects: FORCE
+	mkdir -p $(@D)
+	echo '$(HV_OBJECTS)' | cmp -s - $@ || echo '$(HV_OBJECTS)' >$@
+
+$(B)/sluice.elf: $(HV_OBJECTS) $(NEWLIB) core/sluice.ld $(B)/hv/objects
+	$(call say,LD,$@)
+	$(CC) -nostdlib -static-pie -Wl,-T,core/sluice.ld,--gc-sections \
+		-Wl,--no-dynamic-linker,-z,text,-z,norelro,-z,noexecstack \
+		-Wl,-z,max-page-size=4096,--build-id=none,--fatal-warnings \
+		-Wl,-Map,$@.map -o $@.tmp $(HV_OBJECTS) $(NEWLIB) -lgcc
+	tools/check-elf.sh $@.tmp
+	mv $@.tmp $@
+
+# ---- The loader, with the hypervisor in it --------------------------------
+
+BOOT_OBJECTS := $(patsubst %,$(B)/%.o,\
+	$(basename $(wildcard boot/*.c boot/*.S)))
+
+$(B)/boot/%.o: boot/%.c | $(B)/boot/version.h
+	$(call compile,CC,$(EFI_CFLAGS) -Iinclude -I$(B)/boot)
+
+$(B)/boot/%.o: boot/%.S
+	$(call compile,AS,$(EFI_CFLAGS) -Iinclude -I$(B)/boot)
+
+$(B)/boot/embed.o: $(B)/boot/payload.elf
+
+$(B)/boot/payload.elf: $(B)/sluice.elf
+	mkdir -p $(@D)
+	strip --strip-all -o $@ $<
+
+$(B)/boot/version.h: FORCE
+	mkdir -p $(@D)
+	echo '#define SLUICE_VERSION "$(VERSION)"' | cmp -s - $@ || \
+		echo '#define SLUICE_VERSION "$(VERSION)"' >$@
+
+$(B)/boot/sluice.so: $(BOOT_OBJECTS)
+	$(call say,LD,$@)
+	$(CC) -nostdlib -shared -Wl,-Bsymbolic,--gc-sections,-z,defs \
+		-Wl,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
+		-Wl,-T,/usr/lib/elf_x86_64_efi.lds -Wl,-e,_start -o $@ \
+		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi -lgcc
+
+$(B)/sluice.efi: $(B)/boot/sluice.so
+	$(call say,EFI,$@)
+	objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel \
+		-j .rela -j .rel.* -j .rela.* -j .reloc \
+		--target=efi-app-x86_64 --subsystem=10 $< $@
+
+# ---- Tests -----------------------------------------------------------------
+# The archive holds the code under test before the doubles (fake_*.c): a
+# double is linked where the real thing is not pure, or when a test names it.
+
+PURE := $(wildcard boot/config.c boot/image.c core/pool.c core/settings.c \
+	core/x86/insn.c drivers/*.c drivers/nvme/*.c)
+FAKES := $(wildcard tests/unit/fake_*.c)
+HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
+	$(wildcard tests/unit/*_test.c))
+
+# NAME_test_EXTRA: objects that test links before the archive.
+host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
+host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
+gate_test_EXTRA = $(call host_plugins,gate)
+trace_test_EXTRA = $(call host_plugins,trace)
+
+$(B)/host/%.o: %.c
+	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Itests/unit)
+
+$(B)/host/libsluice.a: $(HOST_OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/host/%_test: $(B)/host/tests/unit/%_test.o \
+		$(B)/host/tests/unit/test_main.o $$($$*_test_EXTRA) \
+		$(B)/host/libsluice.a
+	$(call say,HOSTLD,$@)
+	$(CC) -fsanitize=address,undefined -o $@ $^
+
+PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
+
+unit: $(UNIT_TESTS)
+	$(PYTEST) -q tests/unit
+
+system: all
+	$(PYTEST) -v tests/system
+
+test: deps
+	$(MAKE) all $(UNIT_TESTS)
+	$(PYTEST) tests
+
+run: deps
+	$(MAKE) all
+	$(PYTHON) tools/run.py
+
+deps:
+	tools/deps.sh
+
+# ---- Housekeeping ----------------------------------------------------------
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+
+format:
+	clang-format -i $(C_FILES)
+
+lint:
+	$(PYTHON) tools/lint.py
+
+clean:
+	find $(B) -mindepth 1 -maxdepth 1 ! -name newlib ! -name kernel \
+		-exec rm -rf {} + 2>/dev/null || true
+
+.SECONDARY:
+-include $(shell find $(B)/hv $(B)/boot $(B)/host -name '*.d' 2>/dev/null)
