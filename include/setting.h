@@ -19,13 +19,22 @@ struct setting {
 };
 
 struct setting_handler {
+	/* NULL: asked, last, about every key that nobody names; answers
+	 * -ENOENT when it does not know it either. */
 	const char *key;
 	/* What a value looks like, for messages: "a number from 1 to 64". */
 	const char *expects;
-	/* 0, or -EINVAL: the line is reported with `expects`; -EEXIST: given
-	 * twice; -ENOENT: names something unknown. */
-	int (*apply)(const struct setting *setting);
+	/*
+	 * 0, or -EINVAL: the line is reported with `why` when that was filled
+	 * in, else with `expects`; -EEXIST: given twice; -ENOENT: names
+	 * something unknown. `why` is an empty string at first.
+	 */
+	int (*apply)(const struct setting *setting, char *why,
+		     size_t why_size);
 };
+
+/* Does `fail = closed` stand in sluice.conf? Core's answer. */
+bool config_fail_closed(void);
 
 #define SETTING(symbol)                                                  \
 	static const struct setting_handler *const symbol##_entry        \
