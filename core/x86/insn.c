@@ -35,8 +35,8 @@ struct opcode {
 };
 
 #define PAIR(byte, operation, form)	\
-	[byte] = { operation, form, 1 },	\
-	[(byte) + 1] = { operation, form }
+	[byte] = { operation, form, 1, 0 },	\
+	[(byte) + 1] = { operation, form, 0, 0 }
 
 #define ARITHMETIC(operation)                                        \
 	PAIR(((operation) - INSN_ADD) << 3, operation, FORM_RM_R),   \
@@ -48,9 +48,9 @@ static const struct opcode one_byte_map[256] = {
 	ARITHMETIC(INSN_AND), ARITHMETIC(INSN_SUB),
 	ARITHMETIC(INSN_XOR), ARITHMETIC(INSN_CMP),
 	[0x63] = { INSN_MOVSX, FORM_R_RM, 0, 4 },	/* not 64-bit: ARPL */
-	[0x80] = { GROUP_ARITHMETIC, FORM_RM_IMM8, 1 },
-	[0x81] = { GROUP_ARITHMETIC, FORM_RM_IMM },
-	[0x83] = { GROUP_ARITHMETIC, FORM_RM_IMM8 },
+	[0x80] = { GROUP_ARITHMETIC, FORM_RM_IMM8, 1, 0 },
+	[0x81] = { GROUP_ARITHMETIC, FORM_RM_IMM, 0, 0 },
+	[0x83] = { GROUP_ARITHMETIC, FORM_RM_IMM8, 0, 0 },
 	PAIR(0x84, INSN_TEST, FORM_RM_R),
 	PAIR(0x86, INSN_XCHG, FORM_RM_R),
 	PAIR(0x88, INSN_MOV, FORM_RM_R),
@@ -74,26 +74,26 @@ static const struct opcode two_byte_map[256] = {
 	[0x2b] = VECTOR,		/* MOVNTPS */
 	[0x6e ... 0x6f] = VECTOR,	/* MOVD, MOVDQA */
 	[0x7e ... 0x7f] = VECTOR,
-	[0xa3] = { INSN_BT, FORM_RM_R },
-	[0xab] = { INSN_BTS, FORM_RM_R },
+	[0xa3] = { INSN_BT, FORM_RM_R, 0, 0 },
+	[0xab] = { INSN_BTS, FORM_RM_R, 0, 0 },
 	PAIR(0xb0, INSN_CMPXCHG, FORM_RM_R),
-	[0xb3] = { INSN_BTR, FORM_RM_R },
+	[0xb3] = { INSN_BTR, FORM_RM_R, 0, 0 },
 	[0xb6] = { INSN_MOVZX, FORM_R_RM, 0, 1 },
 	[0xb7] = { INSN_MOVZX, FORM_R_RM, 0, 2 },
-	[0xba] = { GROUP_BIT, FORM_RM_IMM8 },
-	[0xbb] = { INSN_BTC, FORM_RM_R },
+	[0xba] = { GROUP_BIT, FORM_RM_IMM8, 0, 0 },
+	[0xbb] = { INSN_BTC, FORM_RM_R, 0, 0 },
 	[0xbe] = { INSN_MOVSX, FORM_R_RM, 0, 1 },
 	[0xbf] = { INSN_MOVSX, FORM_R_RM, 0, 2 },
 	PAIR(0xc0, INSN_XADD, FORM_RM_R),
-	[0xc3] = { INSN_MOV, FORM_RM_R },	/* MOVNTI */
+	[0xc3] = { INSN_MOV, FORM_RM_R, 0, 0 },	/* MOVNTI */
 	[0xd6] = VECTOR,			/* MOVQ */
 	[0xe7] = VECTOR,			/* MOVNTDQ */
 };
 
 /* After 0Fh 38h. */
 static const struct opcode three_byte_map[256] = {
-	[0xf0] = { INSN_MOVBE, FORM_R_RM },
-	[0xf1] = { INSN_MOVBE, FORM_RM_R },
+	[0xf0] = { INSN_MOVBE, FORM_R_RM, 0, 0 },
+	[0xf1] = { INSN_MOVBE, FORM_RM_R, 0, 0 },
 };
 
 static const u8 groups[GROUP_END - GROUP_ARITHMETIC][8] = {
