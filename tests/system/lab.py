@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Machines ready to be tested: disks with Sluice or without, and the guest on
+them. The way from power-on to the shell is the same in both: sluice.efi of
+the ESP starts the kernel, and without SVM it does so without Sluice.
+"""
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+from machine import ROOT, Machine, nvme
+
+sys.path.insert(0, str(ROOT / "tools"))
+import initramfs                                          # noqa: E402
+import kernel                                             # noqa: E402
+from guest import Guest                                   # noqa: E402
+from mkdisk import MIB, Disk, Partition, bootable         # noqa: E402
+
+DISKS = ROOT / "build" / "disks"
+OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
+NEXT = {"next": r"\EFI\demo\vmlinuz", "next-options": OPTIONS}
+GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
+CPU = {"sluice": ",+svm,+npt", "plain": ",-svm"}
+
+
+def pattern(size, seed):
+    """Bytes that no file system and no zeroing would produce."""
+    return Random(seed).randbytes(size)
+
+
+def config(*gate, **keys):
+    """sluice.conf; a key's underscore stands for the hyphen."""
+    lines = {"log": "com2", "log-level": "debug"}
+    lines |= {k.replace("_", "-"): v for k, v in keys.items()}
+    text = "".join(f"{k} = {v}\n" for k, v in lines.items())
+    return (text + "".join(f"gate = {rule}\n" for rule in gate)).encode()
+
+
+class System:
+    """A running machine, the guest in it and its boot disk."""
+
+    def __init__(self, machine, disk):
+        self.machine, self.disk = machine, disk
+        self.guest = None
+
+    def is_healthy(self):
+        return (self.machine.process.poll() is None and self.guest and
+                self.guest.run("true", 10).status == 0)
+
+
+class Lab:
+    """What is made once for all tests."""
+
+    def __init__(self, sluice_efi):
+        self.sluice_efi = Path(sluice_efi)
+        assert self.sluice_efi.exists(), f"no {sluice_efi}: run make"
+        self.initramfs = {}
+        self.shared = {}
+        self.tools_image = None
+
+    def files(self, conf, flavour="cloud-amd64"):
+        """The ESP of a disk that boots Sluice and a kernel."""
+        which = kernel.fetch(flavour)
+        if flavour not in self.initramfs:
+            path = ROOT / "build" / "guest" / f"{flavour}.gz"
+            initramfs.build(which, path)
+            self.initramfs[flavour] = path
+        return {"EFI/BOOT/BOOTX64.EFI": self.sluice_efi,
+                "EFI/sluice/sluice.conf": conf,
+                "EFI/demo/vmlinuz": which.image,
+                "EFI/demo/initrd.gz": self.initramfs[flavour]}
+
+    def partitions(self):
+        return [Partition("open", 64 * MIB, pattern(64 * MIB, 1)),
+                Partition("readonly", 16 * MIB, pattern(16 * MIB, 2)),
+                Partition("hidden", 16 * MIB, pattern(16 * MIB, 3)),
+                Partition("tools", 160 * MIB, self.tools().read_bytes())]
+
+    def tools(self):
+        """An ext4 image with fio and its libraries: too much for the
+        firmware to load, little for a partition."""
+        if not self.tools_image:
+            self.tools_image = ROOT / "build" / "guest" / "tools.img"
+            make_tools(self.tools_image)
+        return self.tools_image
+
+    def disk(self, name, conf, partitions=(), flavour="cloud-amd64"):
+        return bootable(DISKS / f"{name}.img", partitions,
+                        self.files(conf, flavour))
+
+    @contextmanager
+    def machine(self, name, disk, devices=(), **hardware):
+        with Machine(name, [*nvme(disk, bootindex=0), *devices],
+                     **hardware) as machine:
+            yield System(machine, disk)
+
+    @contextmanager
+    def boot(self, name, *, mode="sluice", model="EPYC", conf=None,
+             partitions=(), flavour="cloud-amd64", devices=(), **hardware):
+        """A machine up to the shell."""
+        disk = self.disk(name, conf or config(**NEXT), partitions, flavour)
+        with self.machine(name, disk, devices, cpu=model + CPU[mode],
+                          **hardware) as system:
+            system.guest = Guest(system.machine)
+            yield system
+
+    def system(self, mode):
+        """The machine that the tests of data and policy share. One that a
+        failed test has left in pieces is started anew."""
+        context, system = self.shared.get(mode, (None, None))
+        if system and not _is_healthy(system):
+            self.close(mode)
+            system = None
+        if not system:
+            context = self.boot(f"shared-{mode}", mode=mode,
+                                conf=config(*GATE, **NEXT),
+                                partitions=self.partitions())
+            self.shared[mode] = context, context.__enter__()
+        return self.shared[mode][1]
+
+    def close(self, mode):
+        context, _ = self.shared.pop(mode)
+        context.__exit__(None, None, None)
+
+
+def _is_healthy(system):
+    try:
+        return system.is_healthy()
+    except AssertionError:
+        return False
+
+
+def make_tools(image):
+    folder = image.parent / "tools"
+    (folder / "lib").mkdir(parents=True, exist_ok=True)
+    fio = initramfs.find_program("fio")
+    for path in (fio, *initramfs.shared_objects(fio)):
+        place = folder if path == fio else folder / "lib"
+        (place / Path(path).name).write_bytes(Path(path).read_bytes())
+    (folder / "fio").chmod(0o755)
+    image.unlink(missing_ok=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
+                   check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
