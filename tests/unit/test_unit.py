@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Each TEST() of each program in build/host, in a process of its own."""
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+HOST = ROOT / "build" / "host"
+TIMEOUT_S = 60
+
+
+def programs():
+    sources = sorted((ROOT / "tests" / "unit").glob("*_test.c"))
+    return [HOST / source.stem for source in sources]
+
+
+def sentences(program):
+    listed = subprocess.run([program, "--list"], check=True, text=True,
+                            stdout=subprocess.PIPE)
+    return listed.stdout.split()
+
+
+def cases():
+    for program in programs():
+        for name in sentences(program):
+            yield pytest.param(program, name, id=f"{program.stem}-{name}")
+
+
+@pytest.mark.parametrize("program, name", cases())
+def test_unit(program, name):
+    done = subprocess.run([program, name], text=True, timeout=TIMEOUT_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"\n{done.stdout}"
