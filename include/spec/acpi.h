@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ACPI tables, as much of them as Sluice reads. Section numbers: ACPI 6.4;
+ * MCFG: PCI Firmware Specification 3.2, 4.1.2.
+ */
+#ifndef SLUICE_SPEC_ACPI_H
+#define SLUICE_SPEC_ACPI_H
+
+#include "types.h"
+
+/* 5.2.5.3 */
+#define ACPI_RSDP_SIGNATURE "RSD PTR "
+#define ACPI_RSDP_SIZE_1 20	/* what revision 0 has, and its checksum */
+
+struct acpi_rsdp {
+	char signature[8];
+	u8 checksum;
+	char oem_id[6];
+	u8 revision;		/* 0: ACPI 1.0; 2: the fields below exist */
+	u32 rsdt;
+	u32 length;
+	u64 xsdt;
+	u8 extended_checksum;
+	u8 reserved[3];
+} __attribute__((packed));
+_Static_assert(sizeof(struct acpi_rsdp) == 36, "5.2.5.3");
+
+/* 5.2.6; the bytes of a table add up to zero. */
+struct acpi_header {
+	char signature[4];
+	u32 length;		/* of the table, this header included */
+	u8 revision;
+	u8 checksum;
+	char oem_id[6];
+	char oem_table_id[8];
+	u32 oem_revision;
+	u32 creator_id;
+	u32 creator_revision;
+} __attribute__((packed));
+_Static_assert(sizeof(struct acpi_header) == 36, "5.2.6");
+
+/* 4.1.2: the header, 8 reserved bytes, then entries. */
+#define ACPI_MCFG_SIGNATURE "MCFG"
+#define ACPI_MCFG_ENTRIES 44
+
+struct acpi_mcfg_entry {
+	u64 base;		/* of bus 0, decoded or not */
+	u16 segment;
+	u8 first_bus, last_bus;
+	u32 reserved;
+} __attribute__((packed));
+_Static_assert(sizeof(struct acpi_mcfg_entry) == 16, "4.1.2");
+
+#endif
