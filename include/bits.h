@@ -34,6 +34,19 @@ static inline bool is_aligned(u64 value, u64 align)
 	return !(value & (align - 1));
 }
 
+/*
+ * An access of any alignment is taken apart into naturally aligned ones of
+ * 1, 2 or 4 bytes: the size of the first.
+ */
+static inline unsigned aligned_piece(u64 address, unsigned size)
+{
+	unsigned piece = 4;
+
+	while (piece > size || !is_aligned(address, piece))
+		piece /= 2;
+	return piece;
+}
+
 /* Does [start, start + length) lie inside [0, limit)? Any input is safe. */
 static inline bool range_inside(u64 start, u64 length, u64 limit)
 {
