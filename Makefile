@@ -190,8 +190,9 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 # NAME_test_EXTRA: objects that test links before the archive.
 host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
-gate_test_EXTRA = $(call host_plugins,gate)
-trace_test_EXTRA = $(call host_plugins,trace)
+gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
+trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
+partition_test_EXTRA = $(call host_fakes,nvme_io)
 
 $(B)/host/%.o: %.c
 	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Itests/unit)

@@ -420,8 +420,9 @@ u8 nvme_io_read_partitions(struct nvme_host *host, u32 nsid,
 					void *arg),
 			   void *arg);
 
-/* "8-4-4-4-12" either case, to the form on disk. */
+/* "8-4-4-4-12" either case, to the form on disk; and back, lower case. */
 bool nvme_io_uuid_parse(const char *text, u8 uuid[16]);
+void nvme_io_uuid_format(const u8 uuid[16], char text[37]);
 
 /* ---- Log --------------------------------------------------------------- */
 
