@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The last words. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "panic.h"
+#include "x86/cpu.h"
+#include "x86/smp.h"
+
+static u32 is_on;
+
+bool panic_is_on(void)
+{
+	return __atomic_load_n(&is_on, __ATOMIC_RELAXED);
+}
+
+void panic(const char *format, ...)
+{
+	char text[200];
+	va_list arguments;
+
+	/* The first one speaks: others may have tripped over its mistake. */
+	if (__atomic_exchange_n(&is_on, 1, __ATOMIC_SEQ_CST))
+		cpu_halt();
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_error("panic: %s", text);
+	log_error("panic: every CPU is stopped; please report the lines above");
+	smp_stop_others();
+	cpu_halt();
+}
