@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guest memory: RAM as the firmware has listed it, less Sluice's own. */
+#include <errno.h>
+#include <string.h>
+
+#include "bits.h"
+#include "gmem.h"
+#include "gmem_init.h"
+
+#define MESSAGE_BASE 0xfee00000ull	/* interrupt messages */
+#define MESSAGE_SIZE 0x100000ull
+
+static struct ram_range ram[BOOT_RAM_RANGE_MAX];
+static u32 ram_count;
+static u64 own_base, own_size;
+
+void gmem_init(const struct boot_info *info)
+{
+	memcpy(ram, info->ram, sizeof(ram));
+	ram_count = info->ram_count;
+	own_base = info->memory_base;
+	own_size = info->memory_size;
+}
+
+static bool is_own(u64 base, u64 size)
+{
+	return ranges_overlap(base, size, own_base, own_size);
+}
+
+static bool is_ram(u64 base, u64 size)
+{
+	for (u32 i = 0; i < ram_count; i++)
+		if (base >= ram[i].base &&
+		    range_inside(base - ram[i].base, size, ram[i].size))
+			return !is_own(base, size);
+	return false;
+}
+
+void *gmem_map(gpa_t base, size_t size)
+{
+	return is_ram(base.v, size) ? (void *)base.v : NULL;
+}
+
+int gmem_read(void *to, gpa_t from, size_t size)
+{
+	if (!is_ram(from.v, size))
+		return -EFAULT;
+	memcpy(to, (const void *)from.v, size);
+	return 0;
+}
+
+int gmem_write(gpa_t to, const void *from, size_t size)
+{
+	if (!is_ram(to.v, size))
+		return -EFAULT;
+	memcpy((void *)to.v, from, size);
+	return 0;
+}
+
+bool gmem_is_dma_safe(gpa_t base, u64 size)
+{
+	return base.v + size >= base.v && !is_own(base.v, size) &&
+	       !ranges_overlap(base.v, size, MESSAGE_BASE, MESSAGE_SIZE);
+}
