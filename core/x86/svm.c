@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * AMD SVM behind include/vt.h: running the guest and telling why it came
+ * out. The guest's state at launch and after INIT is svm_state.c's, MSRs and
+ * CPUID are svm_hide.c's. Sections: APM vol. 2.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "linear.h"
+#include "log.h"
+#include "page.h"
+#include "slat.h"
+#include "spec/svm.h"
+#include "spec/x86.h"
+#include "svm.h"
+#include "svm_cpu.h"
+
+void svm_run(struct cpu *cpu, hpa_t vmcb);
+void svm_take_interrupt(void);
+void svm_take_nmi_and_smi(void);
+void svm_sleep(const u32 *host_nmi);
+
+static u8 *io_map;
+static bool has_next_rip;
+static u8 flush_control = SVM_TLB_FLUSH_ALL;
+
+static struct svm_cpu *svm_of(struct cpu *cpu)
+{
+	return cpu->vendor;
+}
+
+static const char *probe(void)
+{
+	u32 regs[4];
+
+	cpuid(0x80000000, 0, regs);
+	if (regs[CPUID_EAX] < CPUID_SVM)
+		return "this processor has no AMD SVM";
+	cpuid(0x80000001, 0, regs);
+	if (!(regs[CPUID_ECX] & CPUID_80000001_ECX_SVM))
+		return "this processor has no AMD SVM";
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
+		return "SVM is disabled: switch it on in the firmware setup";
+	cpuid(CPUID_SVM, 0, regs);
+	if (!(regs[CPUID_EDX] & CPUID_SVM_EDX_NPT))
+		return "this processor's SVM has no nested paging";
+	return NULL;
+}
+
+static int init(void)
+{
+	u32 regs[4];
+
+	cpuid(CPUID_SVM, 0, regs);
+	has_next_rip = regs[CPUID_EDX] & CPUID_SVM_EDX_NRIPS;
+	if (regs[CPUID_EDX] & CPUID_SVM_EDX_FLUSH_BY_ASID)
+		flush_control = SVM_TLB_FLUSH_GUEST;
+	io_map = page_alloc(SVM_IO_MAP_PAGES);
+	if (!io_map)
+		return -ENOMEM;
+	return svm_hide_init();
+}
+
+static void set_intercepts(struct vmcb *vmcb)
+{
+	vmcb->intercept3 = BIT(SVM_INTERCEPT_NMI) | BIT(SVM_INTERCEPT_SMI) |
+			   BIT(SVM_INTERCEPT_CPUID) | BIT(SVM_INTERCEPT_INVD) |
+			   BIT(SVM_INTERCEPT_INVLPGA) |
+			   BIT(SVM_INTERCEPT_IOIO) | BIT(SVM_INTERCEPT_MSR) |
+			   BIT(SVM_INTERCEPT_SHUTDOWN);
+	vmcb->intercept4 =
+		BIT(SVM_INTERCEPT_VMRUN) | BIT(SVM_INTERCEPT_VMMCALL) |
+		BIT(SVM_INTERCEPT_VMLOAD) | BIT(SVM_INTERCEPT_VMSAVE) |
+		BIT(SVM_INTERCEPT_STGI) | BIT(SVM_INTERCEPT_CLGI) |
+		BIT(SVM_INTERCEPT_SKINIT);
+}
+
+static int vcpu_init(struct cpu *cpu)
+{
+	struct svm_cpu *svm = page_alloc(1);
+	struct vmcb *vmcb = page_alloc(1);
+
+	if (!svm || !vmcb)
+		return -ENOMEM;
+	svm->host_save = page_alloc(1);
+	if (!svm->host_save)
+		return -ENOMEM;
+	svm->vmcb = vmcb;
+	cpu->vendor = svm;
+	set_intercepts(vmcb);
+	vmcb->io_map = page_hpa(io_map).v;
+	vmcb->msr_map = svm_hide_msr_map().v;
+	vmcb->asid = 1;		/* one guest; 0 is the host's (15.5.1) */
+	vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+	vmcb->nested_enable = 1;
+	vmcb->nested_cr3 = slat_root().v;
+	return 0;
+}
+
+static void set_intercept3(struct cpu *cpu, enum svm_intercept3 bit, bool on)
+{
+	struct vmcb *vmcb = svm_of(cpu)->vmcb;
+
+	if (on)
+		vmcb->intercept3 |= BIT(bit);
+	else
+		vmcb->intercept3 &= ~BIT(bit);
+}
+
+static void set_interrupt_exits(struct cpu *cpu, bool on)
+{
+	set_intercept3(cpu, SVM_INTERCEPT_INTR, on);
+}
+
+/* ---- Events ---- */
+
+static void inject_exception(struct cpu *cpu, u8 vector, bool has_error,
+			     u32 error)
+{
+	svm_of(cpu)->inject =
+		SVM_EVENT_VALID | vector |
+		FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_EXCEPTION) |
+		(has_error ? SVM_EVENT_HAS_ERROR : 0) |
+		FIELD_PREP(SVM_EVENT_ERROR, error);
+}
+
+static void set_page_fault_address(struct cpu *cpu, u64 linear)
+{
+	svm_of(cpu)->vmcb->cr2 = linear;
+}
+
+static void inject_nmi(struct cpu *cpu)
+{
+	svm_of(cpu)->nmi_is_pending = true;
+}
+
+/*
+ * An injected NMI blocks no further ones by itself (15.20), so the IRET that
+ * ends its handler exits. A second NMI waits for the exit after that IRET.
+ */
+static void inject_pending_nmi(struct cpu *cpu)
+{
+	struct svm_cpu *svm = svm_of(cpu);
+
+	if (!svm->nmi_is_pending || svm->nmi_is_blocked || svm->inject)
+		return;
+	svm->inject = SVM_EVENT_VALID | VECTOR_NMI |
+		      FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_NMI);
+	svm->nmi_is_pending = false;
+	svm->nmi_is_blocked = true;
+	set_intercept3(cpu, SVM_INTERCEPT_IRET, true);
+}
+
+static void forward_interrupt(struct cpu *cpu)
+{
+	u32 vector;
+
+	cpu->host_vector = 0;
+	svm_take_interrupt();
+	vector = cpu->host_vector;
+	/* None: it was withdrawn, as a level-triggered one can be. */
+	if (vector)
+		svm_of(cpu)->inject = SVM_EVENT_VALID |
+				      (vector & SVM_EVENT_VECTOR);
+}
+
+/*
+ * An event whose delivery was cut short by the exit is delivered again.
+ * INT n, INT3 and INTO are not: rip still points at them (15.7.2). An
+ * "exception" above 31 can only have been an interrupt.
+ */
+static u64 event_to_repeat(u64 info)
+{
+	u8 vector = FIELD_GET(SVM_EVENT_VECTOR, info);
+	unsigned type = FIELD_GET(SVM_EVENT_TYPE, info);
+
+	if (!(info & SVM_EVENT_VALID) || type == SVM_EVENT_SOFTWARE)
+		return 0;
+	if (type == SVM_EVENT_EXCEPTION && (vector == 3 || vector == 4))
+		return 0;
+	if (type == SVM_EVENT_EXCEPTION && vector > 31)
+		return FIELD_SET(SVM_EVENT_TYPE, info, SVM_EVENT_INTR);
+	return info;
+}
+
+/* ---- Exits ---- */
+
+static size_t prefix_count(const u8 *bytes, size_t count, enum insn_mode mode)
+{
+	static const u8 legacy[] = { 0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36,
+				     0x3e, 0x26, 0x64, 0x65, 0xf0 };
+	size_t i = 0;
+
+	while (i < count && memchr(legacy, bytes[i], sizeof(legacy)))
+		i++;
+	if (mode == INSN_MODE_64 && i < count && bytes[i] >> 4 == 4)
+		i++;		/* REX */
+	return i;
+}
+
+/*
+ * Length of the exiting instruction where the processor does not tell:
+ * prefixes, then `opcode_length` bytes.
+ */
+static u8 length_of(struct cpu *cpu, u8 opcode_length)
+{
+	struct vmcb *vmcb = svm_of(cpu)->vmcb;
+	u8 bytes[INSN_LENGTH_MAX];
+	size_t count;
+
+	if (has_next_rip && vmcb->next_rip > vmcb->rip)
+		return vmcb->next_rip - vmcb->rip;
+	svm_load_context(cpu);
+	count = linear_fetch(cpu, bytes, sizeof(bytes));
+	return prefix_count(bytes, count, cpu->guest.mode) + opcode_length;
+}
+
+static void decode_slat(const struct vmcb *vmcb, struct vt_exit *exit)
+{
+	exit->reason = VT_EXIT_SLAT;
+	exit->slat.address = gpa(vmcb->exit_info2);
+	exit->slat.is_write = vmcb->exit_info1 & SVM_NPF_WRITE;
+	exit->slat.is_final = !(vmcb->exit_info1 & SVM_NPF_TABLE);
+}
+
+static void decode_io(const struct vmcb *vmcb, struct vt_exit *exit)
+{
+	u64 info = vmcb->exit_info1;
+
+	exit->reason = VT_EXIT_IO;
+	exit->length = vmcb->exit_info2 - vmcb->rip;
+	exit->io.port = FIELD_GET(SVM_IOIO_PORT, info);
+	exit->io.size = FIELD_GET(SVM_IOIO_SIZE, info);
+	exit->io.is_write = !(info & SVM_IOIO_IN);
+	exit->io.is_string = info & (SVM_IOIO_STRING | SVM_IOIO_REP);
+}
+
+static void decode_msr(struct cpu *cpu, const struct vmcb *vmcb,
+		       struct vt_exit *exit)
+{
+	exit->reason = VT_EXIT_MSR;
+	exit->length = length_of(cpu, 2);
+	exit->msr.index = cpu->guest.gpr[INSN_RCX];
+	exit->msr.is_write = vmcb->exit_info1 & 1;
+}
+
+static void decode_unknown(const struct vmcb *vmcb, struct vt_exit *exit)
+{
+	exit->reason = VT_EXIT_UNKNOWN;
+	exit->raw[0] = vmcb->exit_code;
+	exit->raw[1] = vmcb->exit_info1;
+	exit->raw[2] = vmcb->exit_info2;
+}
+
+static void iret_exited(struct cpu *cpu)
+{
+	set_intercept3(cpu, SVM_INTERCEPT_IRET, false);
+	svm_of(cpu)->iret_is_running = true;
+}
+
+static void decode(struct cpu *cpu, struct vt_exit *exit)
+{
+	struct vmcb *vmcb = svm_of(cpu)->vmcb;
+	u32 code = vmcb->exit_code;
+
+	exit->reason = VT_EXIT_HANDLED;
+	switch (code) {
+	case SVM_EXIT_NPF:
+		decode_slat(vmcb, exit);
+		break;
+	case SVM_EXIT_INTR:
+		exit->reason = VT_EXIT_INTERRUPT;
+		break;
+	case SVM_EXIT_NMI:
+	case SVM_EXIT_SMI:
+		/* Still pending: take it here (15.13, 15.22). */
+		svm_take_nmi_and_smi();
+		break;
+	case SVM_EXIT_IRET:
+		iret_exited(cpu);
+		break;
+	case SVM_EXIT_CPUID:
+		exit->reason = VT_EXIT_CPUID;
+		exit->length = length_of(cpu, 2);
+		break;
+	case SVM_EXIT_MSR:
+		decode_msr(cpu, vmcb, exit);
+		break;
+	case SVM_EXIT_IOIO:
+		decode_io(vmcb, exit);
+		break;
+	case SVM_EXIT_INVD:
+		exit->reason = VT_EXIT_INVD;
+		exit->length = length_of(cpu, 2);
+		break;
+	case SVM_EXIT_SHUTDOWN:
+		exit->reason = VT_EXIT_SHUTDOWN;
+		break;
+	case SVM_EXIT_INVLPGA:
+	case SVM_EXIT_VMRUN ... SVM_EXIT_SKINIT:
+		exit->reason = VT_EXIT_HIDDEN;
+		break;
+	default:
+		decode_unknown(vmcb, exit);
+	}
+}
+
+static void run(struct cpu *cpu, struct vt_exit *exit)
+{
+	struct svm_cpu *svm = svm_of(cpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	inject_pending_nmi(cpu);
+	vmcb->event_inject = svm->inject;
+	vmcb->rax = cpu->guest.gpr[INSN_RAX];
+	vmcb->rsp = cpu->guest.gpr[INSN_RSP];
+	vmcb->rip = cpu->guest.rip;
+	vmcb->rflags = cpu->guest.rflags;
+	svm_run(cpu, page_hpa(vmcb));
+	cpu->guest.gpr[INSN_RAX] = vmcb->rax;
+	cpu->guest.gpr[INSN_RSP] = vmcb->rsp;
+	cpu->guest.rip = vmcb->rip;
+	cpu->guest.rflags = vmcb->rflags;
+	vmcb->tlb_control = SVM_TLB_KEEP;
+	svm->inject = event_to_repeat(vmcb->exit_interrupt_info);
+	if (svm->iret_is_running) {
+		svm->iret_is_running = false;
+		svm->nmi_is_blocked = false;
+	}
+	decode(cpu, exit);
+}
+
+/* After an instruction that Sluice has executed: no interrupt shadow, and
+ * the trap that single-stepping would have made (13.1.4). */
+static void skip(struct cpu *cpu, unsigned length)
+{
+	struct vmcb *vmcb = svm_of(cpu)->vmcb;
+
+	cpu->guest.rip += length;
+	if (cpu->guest.mode != INSN_MODE_64)
+		cpu->guest.rip = (u32)cpu->guest.rip;
+	vmcb->interrupt_shadow = 0;
+	if (cpu->guest.rflags & RFLAGS_TF) {
+		vmcb->dr6 |= DR6_BS;
+		inject_exception(cpu, VECTOR_DB, false, 0);
+	}
+}
+
+static void flush(struct cpu *cpu)
+{
+	svm_of(cpu)->vmcb->tlb_control = flush_control;
+}
+
+static void trap_port(u16 port)
+{
+	io_map[port / 8] |= BIT(port % 8);
+}
+
+static void wait_for_nmi(struct cpu *cpu)
+{
+	svm_sleep(&cpu->host_nmi);
+}
+
+/* The host's own page table bits: nested paging is ordinary paging, always
+ * at user level (15.25.5). Memory types come from the MTRRs (15.25.8). */
+static const struct slat_format format = {
+	.table = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED,
+	.leaf = {
+		[SLAT_NONE] = 0,
+		[SLAT_READ] = PTE_PRESENT | PTE_USER | PTE_ACCESSED,
+		[SLAT_ALL] = PTE_PRESENT | PTE_WRITE | PTE_USER |
+			     PTE_ACCESSED | PTE_DIRTY,
+	},
+	.large = PTE_LARGE,
+	.present_mask = PTE_PRESENT,
+};
+
+const struct vt svm = {
+	.name = "AMD SVM",
+	.slat = &format,
+	.probe = probe,
+	.init = init,
+	.cpu_init = vcpu_init,
+	.capture = svm_capture,
+	.run = run,
+	.load_context = svm_load_context,
+	.load_paging = svm_load_paging,
+	.skip = skip,
+	.inject_exception = inject_exception,
+	.set_page_fault_address = set_page_fault_address,
+	.inject_nmi = inject_nmi,
+	.forward_interrupt = forward_interrupt,
+	.set_interrupt_exits = set_interrupt_exits,
+	.reset = svm_reset,
+	.start = svm_start,
+	.trap_port = trap_port,
+	.flush = flush,
+	.msr_read = svm_hide_msr_read,
+	.msr_write = svm_hide_msr_write,
+	.hide_cpuid = svm_hide_cpuid,
+	.wait_for_nmi = wait_for_nmi,
+};

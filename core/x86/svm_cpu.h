@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the SVM back end share. */
+#ifndef SLUICE_SVM_CPU_H
+#define SLUICE_SVM_CPU_H
+
+#include "cpu.h"
+#include "spec/svm.h"
+#include "vt.h"
+
+struct svm_cpu {
+	struct vmcb *vmcb;
+	void *host_save;	/* VM_HSAVE_PA: the processor's own */
+	u64 inject;		/* EVENTINJ of the next run */
+	bool nmi_is_pending;
+	bool nmi_is_blocked;	/* until the handler's IRET has run */
+	bool iret_is_running;
+};
+
+/* svm_state.c */
+void svm_capture(struct cpu *cpu);
+void svm_reset(struct cpu *cpu);
+void svm_start(struct cpu *cpu, u8 startup_vector);
+void svm_load_context(struct cpu *cpu);
+void svm_load_paging(struct cpu *cpu, struct vt_paging *paging);
+
+/* svm_hide.c */
+int svm_hide_init(void);
+hpa_t svm_hide_msr_map(void);
+bool svm_hide_msr_read(struct cpu *cpu, u32 index, u64 *value);
+bool svm_hide_msr_write(struct cpu *cpu, u32 index, u64 value);
+void svm_hide_cpuid(struct cpu *cpu, u32 leaf, u32 regs[4]);
+
+#endif

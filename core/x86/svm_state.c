@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's processor state in the VMCB: taken from the running CPU at
+ * launch, set after INIT and SIPI, and read for the emulator. FS, GS, TR and
+ * LDTR live in the processor itself, not in the VMCB: VMRUN leaves them
+ * alone (APM vol. 2, 15.5.2). Sections: APM vol. 2.
+ */
+#include <string.h>
+
+#include "linear.h"
+#include "page.h"
+#include "spec/x86.h"
+#include "svm_cpu.h"
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+static struct vmcb *vmcb_of(struct cpu *cpu)
+{
+	return ((struct svm_cpu *)cpu->vendor)->vmcb;
+}
+
+/* From the descriptor table, since the processor does not tell (4.7). */
+static struct svm_segment segment_of(u16 selector,
+				     const struct table_register *gdtr)
+{
+	struct svm_segment segment = { .selector = selector };
+	u64 descriptor;
+
+	if (!(selector & ~7) || (selector & ~7) + 7u > gdtr->limit)
+		return segment;
+	memcpy(&descriptor, (void *)(gdtr->base + (selector & ~7)), 8);
+	segment.attributes = FIELD_GET(BITS(47, 40), descriptor) |
+			     FIELD_GET(BITS(55, 52), descriptor) << 8;
+	segment.base = FIELD_GET(BITS(39, 16), descriptor) |
+		       FIELD_GET(BITS(63, 56), descriptor) << 24;
+	segment.limit = FIELD_GET(BITS(15, 0), descriptor) |
+			FIELD_GET(BITS(51, 48), descriptor) << 16;
+	if (segment.attributes & SEGMENT_GRANULARITY)
+		segment.limit = segment.limit << 12 | 0xfff;
+	return segment;
+}
+
+#define READ_SELECTOR(name)                                   \
+	({                                                    \
+		u16 selector_;                                \
+		__asm__("mov %%" #name ", %0" : "=r"(selector_)); \
+		selector_;                                    \
+	})
+
+static void capture_segments(struct vmcb *vmcb)
+{
+	struct table_register gdtr, idtr;
+
+	__asm__("sgdt %0" : "=m"(gdtr));
+	__asm__("sidt %0" : "=m"(idtr));
+	vmcb->gdtr.base = gdtr.base;
+	vmcb->gdtr.limit = gdtr.limit;
+	vmcb->idtr.base = idtr.base;
+	vmcb->idtr.limit = idtr.limit;
+	vmcb->cs = segment_of(READ_SELECTOR(cs), &gdtr);
+	vmcb->ss = segment_of(READ_SELECTOR(ss), &gdtr);
+	vmcb->ds = segment_of(READ_SELECTOR(ds), &gdtr);
+	vmcb->es = segment_of(READ_SELECTOR(es), &gdtr);
+}
+
+void svm_capture(struct cpu *cpu)
+{
+	struct svm_cpu *svm = cpu->vendor;
+	struct vmcb *vmcb = svm->vmcb;
+
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, page_hpa(svm->host_save).v);
+	__asm__ volatile("clgi" ::: "memory");
+	capture_segments(vmcb);
+	vmcb->efer = rdmsr(MSR_EFER);
+	vmcb->cr0 = read_cr0();
+	vmcb->cr2 = read_cr2();
+	vmcb->cr3 = read_cr3();
+	vmcb->cr4 = read_cr4();
+	vmcb->dr6 = read_dr6();
+	vmcb->dr7 = read_dr7();
+	vmcb->pat = rdmsr(MSR_PAT);
+	vmcb->cpl = 0;
+}
+
+/* ---- INIT and SIPI, 14.1.3 and table 14-1 ---- */
+
+static void reset_segments(struct vmcb *vmcb)
+{
+	const struct svm_segment data = {
+		.attributes = SEGMENT_PRESENT | SEGMENT_S | 3, .limit = 0xffff,
+	};
+
+	vmcb->es = vmcb->ss = vmcb->ds = vmcb->fs = vmcb->gs = data;
+	vmcb->cs = data;
+	vmcb->cs.attributes = SEGMENT_PRESENT | SEGMENT_S | 0xb;
+	vmcb->cs.selector = INIT_CS_SELECTOR;
+	vmcb->cs.base = INIT_CS_BASE;
+	vmcb->gdtr = vmcb->idtr = (struct svm_segment){ .limit = 0xffff };
+	vmcb->ldtr = vmcb->tr = vmcb->gdtr;
+	vmcb->ldtr.attributes = SEGMENT_PRESENT | 2;
+	vmcb->tr.attributes = SEGMENT_PRESENT | 3;
+}
+
+/* VMLOAD brings FS, GS, TR and LDTR back, and MSRs that INIT keeps: so VMSAVE
+ * fetches those first (15.5.2). */
+static void reset_processor_segments(struct vmcb *vmcb)
+{
+	u64 address = page_hpa(vmcb).v;
+
+	__asm__ volatile("vmsave %0" ::"a"(address) : "memory");
+	reset_segments(vmcb);
+	__asm__ volatile("vmload %0" ::"a"(address) : "memory");
+}
+
+void svm_reset(struct cpu *cpu)
+{
+	struct svm_cpu *svm = cpu->vendor;
+	struct vmcb *vmcb = svm->vmcb;
+	u32 regs[4];
+
+	reset_processor_segments(vmcb);
+	vmcb->cr0 = (vmcb->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+	vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
+	vmcb->dr6 = DR6_INIT;
+	vmcb->dr7 = DR7_INIT;
+	vmcb->efer = EFER_SVME;
+	vmcb->cpl = 0;
+	vmcb->interrupt_shadow = 0;
+	vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+	vmcb->intercept3 &= ~BIT(SVM_INTERCEPT_IRET);
+	svm->inject = 0;
+	svm->nmi_is_pending = svm->nmi_is_blocked = false;
+	svm->iret_is_running = false;
+	memset(&cpu->guest, 0, sizeof(cpu->guest));
+	cpu->guest.rip = INIT_RIP;
+	cpu->guest.rflags = RFLAGS_FIXED;
+	cpuid(1, 0, regs);
+	cpu->guest.gpr[INSN_RDX] = regs[CPUID_EAX];
+}
+
+void svm_start(struct cpu *cpu, u8 startup_vector)
+{
+	struct vmcb *vmcb = vmcb_of(cpu);
+
+	vmcb->cs.selector = startup_vector << 8;
+	vmcb->cs.base = (u64)startup_vector << 12;
+	cpu->guest.rip = 0;
+}
+
+/* ---- For the emulator ---- */
+
+static enum insn_mode mode_of(const struct vmcb *vmcb)
+{
+	if ((vmcb->efer & EFER_LMA) && (vmcb->cs.attributes & SEGMENT_LONG))
+		return INSN_MODE_64;
+	return (vmcb->cs.attributes & SEGMENT_DEFAULT_32) ? INSN_MODE_32
+							  : INSN_MODE_16;
+}
+
+void svm_load_context(struct cpu *cpu)
+{
+	const struct vmcb *vmcb = vmcb_of(cpu);
+	u64 *base = cpu->guest.segment_base;
+
+	cpu->guest.mode = mode_of(vmcb);
+	base[INSN_FS] = rdmsr(MSR_FS_BASE);
+	base[INSN_GS] = rdmsr(MSR_GS_BASE);
+	if (cpu->guest.mode == INSN_MODE_64) {
+		base[INSN_ES] = base[INSN_CS] = 0;
+		base[INSN_SS] = base[INSN_DS] = 0;
+		return;
+	}
+	base[INSN_ES] = vmcb->es.base;
+	base[INSN_CS] = vmcb->cs.base;
+	base[INSN_SS] = vmcb->ss.base;
+	base[INSN_DS] = vmcb->ds.base;
+}
+
+void svm_load_paging(struct cpu *cpu, struct vt_paging *paging)
+{
+	const struct vmcb *vmcb = vmcb_of(cpu);
+
+	paging->cr0 = vmcb->cr0;
+	paging->cr3 = vmcb->cr3;
+	paging->cr4 = vmcb->cr4;
+	paging->efer = vmcb->efer;
+	paging->is_user = vmcb->cpl == 3;
+}

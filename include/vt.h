@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The seam to the processor's virtualization: SVM today, VMX beside it
+ * later. Everything that knows a vendor stands behind `struct vt`; everyone
+ * else sees exits by reason and a guest CPU by its registers.
+ */
+#ifndef SLUICE_VT_H
+#define SLUICE_VT_H
+
+#include "types.h"
+
+struct cpu;
+struct insn_cpu;
+
+enum vt_exit_reason {
+	VT_EXIT_HANDLED,	/* the back end's own affair; just run again */
+	VT_EXIT_SLAT,		/* nested page fault */
+	VT_EXIT_CPUID,
+	VT_EXIT_MSR,
+	VT_EXIT_IO,
+	VT_EXIT_INTERRUPT,	/* pending, not yet acknowledged */
+	VT_EXIT_INVD,
+	VT_EXIT_HIDDEN,		/* an instruction of the hidden feature */
+	VT_EXIT_SHUTDOWN,	/* triple fault */
+	VT_EXIT_UNKNOWN,
+};
+
+struct vt_exit {
+	enum vt_exit_reason reason;
+	u8 length;		/* of the instruction, for CPUID, MSR, IO, INVD */
+	union {
+		struct {
+			gpa_t address;
+			bool is_write;
+			bool is_final;	/* the access itself, not the walk of
+					 * the guest's tables */
+		} slat;
+		struct {
+			u32 index;
+			bool is_write;
+		} msr;
+		struct {
+			u16 port;
+			u8 size;
+			bool is_write, is_string;
+		} io;
+		u64 raw[3];	/* unknown: for the log */
+	};
+};
+
+/* How the guest translates linear addresses, and who asks. */
+struct vt_paging {
+	u64 cr0, cr3, cr4, efer;
+	bool is_user;
+};
+
+/* Permissions of a nested mapping. */
+enum slat_access { SLAT_NONE, SLAT_READ, SLAT_ALL };
+
+/* Bits of a nested page table entry; the walk is the same for everyone. */
+struct slat_format {
+	u64 table;		/* non-leaf entry */
+	u64 leaf[3];		/* by enum slat_access */
+	u64 large;		/* leaf above the last level */
+	u64 present_mask;	/* any of these: an entry is in use */
+};
+
+struct vt {
+	const char *name;
+	const struct slat_format *slat;
+
+	/* NULL, or why this CPU cannot be virtualized. Changes nothing. */
+	const char *(*probe)(void);
+
+	/* Once, before any CPU: tables that all CPUs share. -ENOMEM. */
+	int (*init)(void);
+
+	/* For each CPU, on the BSP: its control block. -ENOMEM. */
+	int (*cpu_init)(struct cpu *cpu);
+
+	/*
+	 * On the CPU itself, interrupts off: switch virtualization on and
+	 * make the guest's state what the CPU's is now; rip, rsp and rflags
+	 * are in cpu->guest. The host's descriptor tables are not loaded yet.
+	 */
+	void (*capture)(struct cpu *cpu);
+
+	/* Runs the guest with cpu->guest until its next exit. */
+	void (*run)(struct cpu *cpu, struct vt_exit *exit);
+
+	/* Fills segment bases and mode of cpu->guest; on demand. */
+	void (*load_context)(struct cpu *cpu);
+	void (*load_paging)(struct cpu *cpu, struct vt_paging *paging);
+
+	/* The guest continues after the exiting instruction. */
+	void (*skip)(struct cpu *cpu, unsigned length);
+
+	/* At the next run; replaces what was to be injected. */
+	void (*inject_exception)(struct cpu *cpu, u8 vector, bool has_error,
+				 u32 error);
+	void (*set_page_fault_address)(struct cpu *cpu, u64 linear);
+	/* As soon as the guest can take it; several are one, as on hardware. */
+	void (*inject_nmi)(struct cpu *cpu);
+
+	/* The interrupt that exited, acknowledged and given to the guest. */
+	void (*forward_interrupt)(struct cpu *cpu);
+	/* Do interrupts exit? */
+	void (*set_interrupt_exits)(struct cpu *cpu, bool on);
+
+	/* State after INIT (APM vol. 2, 14.1.3), then a SIPI's start. */
+	void (*reset)(struct cpu *cpu);
+	void (*start)(struct cpu *cpu, u8 startup_vector);
+
+	/* From the next run on, accesses to this I/O port exit. */
+	void (*trap_port)(u16 port);
+
+	/* Translations of the guest are stale on this CPU. */
+	void (*flush)(struct cpu *cpu);
+
+	/* An intercepted MSR that is the vendor's. False: #GP. */
+	bool (*msr_read)(struct cpu *cpu, u32 index, u64 *value);
+	bool (*msr_write)(struct cpu *cpu, u32 index, u64 value);
+
+	/* Takes virtualization out of a CPUID answer: eax..edx. */
+	void (*hide_cpuid)(struct cpu *cpu, u32 leaf, u32 regs[4]);
+
+	/*
+	 * NMIs always exit, and set cpu->host_nmi. This waits in the host
+	 * until that is set.
+	 */
+	void (*wait_for_nmi)(struct cpu *cpu);
+};
+
+/* The back end of this machine, set by vt_select(). */
+extern const struct vt *vt;
+
+/* NULL, or why this CPU cannot be virtualized and what may help. */
+const char *vt_select(void);
+
+#endif
