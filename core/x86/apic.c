@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupt commands: INIT and SIPI are answered by Sluice (smp.c), all
+ * others go on to the APIC as they are. Sections: APM vol. 2.
+ */
+#include "apic.h"
+#include "clock.h"
+#include "log.h"
+#include "mmio.h"
+#include "smp.h"
+#include "spec/x86.h"
+
+/* Delivery takes far less; the APM names no limit (16.5). */
+#define DELIVERY_DEADLINE_US 10000
+
+static u32 read_register(u32 offset)
+{
+	return mmio_read32(hpa(APIC_DEFAULT_BASE + offset));
+}
+
+static void write_register(u32 offset, u32 value)
+{
+	mmio_write32(hpa(APIC_DEFAULT_BASE + offset), value);
+}
+
+static bool is_x2apic(void)
+{
+	return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
+}
+
+void apic_identify(struct cpu *cpu)
+{
+	cpu->is_bsp = rdmsr(MSR_APIC_BASE) & APIC_BASE_BSP;
+	cpu->apic_dfr = APIC_DFR_FLAT;
+	if (is_x2apic()) {
+		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
+		return;
+	}
+	cpu->apic_id = FIELD_GET(APIC_ID_FIELD, read_register(APIC_ID));
+	cpu->apic_ldr = read_register(APIC_LDR);
+	cpu->apic_dfr = read_register(APIC_DFR);
+}
+
+void apic_reset(struct cpu *cpu)
+{
+	static const u16 lvts[] = {
+		APIC_LVT_TIMER, APIC_LVT_THERMAL, APIC_LVT_PERFMON,
+		APIC_LVT_LINT0, APIC_LVT_LINT1,   APIC_LVT_ERROR,
+	};
+
+	if (is_x2apic())
+		return;		/* INIT leaves x2APIC mode as it is, 16.10 */
+	for (size_t i = 0; i < ARRAY_COUNT(lvts); i++)
+		write_register(lvts[i], APIC_LVT_MASKED);
+	write_register(APIC_TIMER_COUNT, 0);
+	write_register(APIC_TPR, 0);
+	write_register(APIC_LDR, 0);
+	write_register(APIC_DFR, APIC_DFR_FLAT);
+	write_register(APIC_SVR, APIC_SVR_RESET);
+	cpu->apic_ldr = 0;
+	cpu->apic_dfr = APIC_DFR_FLAT;
+}
+
+static void wait_delivered(void)
+{
+	u64 deadline = clock_deadline_us(DELIVERY_DEADLINE_US);
+
+	while ((read_register(APIC_ICR_LOW) & ICR_PENDING) &&
+	       !clock_is_past(deadline))
+		;
+}
+
+void apic_send_nmi(const struct cpu *target)
+{
+	u32 command = FIELD_PREP(ICR_MODE, ICR_MODE_NMI) | ICR_ASSERT;
+	u32 guest_high;
+
+	if (is_x2apic()) {
+		wrmsr(MSR_X2APIC_ICR, (u64)target->apic_id << 32 | command);
+		return;
+	}
+	/* The guest may be between its two writes of a command. */
+	guest_high = read_register(APIC_ICR_HIGH);
+	wait_delivered();
+	write_register(APIC_ICR_HIGH, target->apic_id << 24);
+	write_register(APIC_ICR_LOW, command);
+	wait_delivered();
+	write_register(APIC_ICR_HIGH, guest_high);
+}
+
+/* Logical destinations of the xAPIC: flat and cluster model, 16.6.1. */
+static bool logical_matches(const struct cpu *cpu, u32 destination)
+{
+	u32 id = FIELD_GET(APIC_LDR_FIELD, cpu->apic_ldr);
+
+	if (cpu->apic_dfr >> 28 == 0xf)
+		return id & destination;
+	return (destination >> 4 == 0xf || id >> 4 == destination >> 4) &&
+	       (id & destination & 0xf);
+}
+
+/* Logical destinations of the x2APIC: the id names cluster and bit, 16.11. */
+static bool x2apic_matches(const struct cpu *cpu, u32 destination)
+{
+	u32 id = cpu->apic_id;
+
+	return destination >> 16 == id >> 4 && (destination & 1u << (id & 0xf));
+}
+
+struct command {
+	u32 low;
+	u32 destination;
+	bool is_x2apic;
+};
+
+static bool destination_matches(const struct cpu *cpu,
+				const struct command *command)
+{
+	u32 destination = command->destination;
+	u32 broadcast = command->is_x2apic ? ~0u : 0xff;
+
+	if (destination == broadcast)
+		return true;
+	if (!(command->low & ICR_LOGICAL))
+		return cpu->apic_id == destination;
+	return command->is_x2apic ? x2apic_matches(cpu, destination)
+				  : logical_matches(cpu, destination);
+}
+
+static bool is_target(const struct cpu *cpu, const struct cpu *sender,
+		      const struct command *command)
+{
+	switch (FIELD_GET(ICR_SHORTHAND, command->low)) {
+	case ICR_TO_SELF:
+		return cpu == sender;
+	case ICR_TO_ALL:
+		return true;
+	case ICR_TO_OTHERS:
+		return cpu != sender;
+	default:
+		return destination_matches(cpu, command);
+	}
+}
+
+/* True when the command was for Sluice and must not reach the APIC. */
+static bool answer(struct cpu *sender, const struct command *command)
+{
+	unsigned mode = FIELD_GET(ICR_MODE, command->low);
+	bool is_deassert = (command->low & ICR_LEVEL) &&
+			   !(command->low & ICR_ASSERT);
+
+	if (mode != ICR_MODE_INIT && mode != ICR_MODE_STARTUP)
+		return false;
+	if (is_deassert)
+		return true;
+	for (u32 i = 0; i < cpu_count(); i++) {
+		struct cpu *cpu = cpu_get(i);
+
+		if (!cpu->is_virtualized || !is_target(cpu, sender, command))
+			continue;
+		if (mode == ICR_MODE_INIT)
+			smp_send_init(cpu);
+		else
+			smp_send_startup(cpu,
+					 FIELD_GET(ICR_VECTOR, command->low));
+	}
+	return true;
+}
+
+static void apic_access(struct mmio_region *region, struct mmio_access *access)
+{
+	struct cpu *cpu = cpu_this();
+	struct command command = { .low = access->value };
+
+	(void)region;
+	if (access->offset == APIC_ICR_LOW) {
+		command.destination = read_register(APIC_ICR_HIGH) >> 24;
+		if (answer(cpu, &command))
+			return;
+	}
+	if (access->offset == APIC_ID)
+		cpu->apic_id = FIELD_GET(APIC_ID_FIELD, access->value);
+	if (access->offset == APIC_LDR)
+		cpu->apic_ldr = access->value;
+	if (access->offset == APIC_DFR)
+		cpu->apic_dfr = access->value;
+	mmio_write(hpa(APIC_DEFAULT_BASE + access->offset), access->size,
+		   access->value);
+}
+
+static bool icr_msr_write(struct cpu *cpu, u64 value)
+{
+	struct command command = {
+		.low = value, .destination = value >> 32, .is_x2apic = true,
+	};
+
+	if (!is_x2apic())
+		return false;
+	if (!answer(cpu, &command))
+		wrmsr(MSR_X2APIC_ICR, value);
+	return true;
+}
+
+/* Moving the page away from under its trap is refused as a reserved bit. */
+static bool base_msr_write(struct cpu *cpu, u64 value)
+{
+	bool was_x2apic = is_x2apic();
+	u64 known = APIC_BASE_BSP | APIC_BASE_X2APIC | APIC_BASE_ENABLE;
+	u32 regs[4];
+
+	if ((value & ~known) != APIC_DEFAULT_BASE)
+		return false;
+	cpuid(1, 0, regs);
+	if ((value & APIC_BASE_X2APIC) &&
+	    (!(regs[CPUID_ECX] & CPUID_1_ECX_X2APIC) ||
+	     !(value & APIC_BASE_ENABLE)))
+		return false;
+	if (was_x2apic && (value & APIC_BASE_ENABLE) &&
+	    !(value & APIC_BASE_X2APIC))
+		return false;	/* only by way of disabling it, 16.9 */
+	wrmsr(MSR_APIC_BASE, value);
+	if (!was_x2apic && is_x2apic())
+		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
+	return true;
+}
+
+bool apic_msr_write(struct cpu *cpu, u32 index, u64 value)
+{
+	return index == MSR_APIC_BASE ? base_msr_write(cpu, value)
+				      : icr_msr_write(cpu, value);
+}
+
+static struct mmio_region apic_region = {
+	.name = "apic",
+	.base = { APIC_DEFAULT_BASE },
+	.size = PAGE_SIZE,
+	.writes_only = true,
+	.access = apic_access,
+};
+
+int apic_init(void)
+{
+	return mmio_register(&apic_region);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The processors: their areas, and the moment each becomes a guest. */
+#include <errno.h>
+
+#include "cpu.h"
+#include "apic.h"
+#include "exit.h"
+#include "idt.h"
+#include "log.h"
+#include "page.h"
+#include "paging.h"
+#include "smp.h"
+#include "spec/x86.h"
+#include "vt.h"
+
+static struct cpu **cpus;
+static u32 count;
+static u32 launched_count;
+
+/* entry.S: saves what a call preserves, and calls launched() on our stack. */
+long cpu_enter(void *stack_top, struct cpu *cpu);
+
+static struct cpu *alloc_area(u32 index)
+{
+	/* Twice the size always holds an aligned area. */
+	size_t pages = 2 * CPU_AREA_SIZE / PAGE_SIZE;
+	u8 *memory = page_alloc(pages);
+	u8 *area;
+	struct cpu *cpu;
+
+	if (!memory)
+		return NULL;
+	area = (u8 *)align_up((u64)memory, CPU_AREA_SIZE);
+	if (area > memory)
+		page_free(memory, (area - memory) / PAGE_SIZE);
+	page_free(area + CPU_AREA_SIZE,
+		  pages - (area + CPU_AREA_SIZE - memory) / PAGE_SIZE);
+	cpu = (struct cpu *)area;
+	cpu->index = index;
+	return cpu;
+}
+
+int cpu_init(u32 wanted)
+{
+	int error;
+
+	cpus = page_alloc(align_up(wanted * sizeof(*cpus), PAGE_SIZE) /
+			  PAGE_SIZE);
+	if (!cpus)
+		return -ENOMEM;
+	for (u32 i = 0; i < wanted; i++) {
+		cpus[i] = alloc_area(i);
+		if (!cpus[i])
+			return -ENOMEM;
+		error = vt->cpu_init(cpus[i]);
+		if (error)
+			return error;
+	}
+	count = wanted;
+	return 0;
+}
+
+u32 cpu_count(void)
+{
+	return count;
+}
+
+struct cpu *cpu_get(u32 index)
+{
+	return cpus[index];
+}
+
+struct cpu *cpu_find_apic(u32 apic_id)
+{
+	for (u32 i = 0; i < count; i++)
+		if (cpus[i]->is_virtualized && cpus[i]->apic_id == apic_id)
+			return cpus[i];
+	return NULL;
+}
+
+u64 cpu_physical_limit(void)
+{
+	u32 regs[4];
+
+	cpuid(0x80000008, 0, regs);
+	return BIT(FIELD_GET(CPUID_80000008_EAX_PHYSICAL, regs[CPUID_EAX]));
+}
+
+void cpu_halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+/*
+ * Called by entry.S on this CPU's own stack, interrupts off. The guest's
+ * state is taken before anything of the host's is loaded.
+ */
+_Noreturn void cpu_launched(struct cpu *cpu, u64 rsp, u64 rip, u64 rflags);
+
+_Noreturn void cpu_launched(struct cpu *cpu, u64 rsp, u64 rip, u64 rflags)
+{
+	cpu->guest.gpr[INSN_RSP] = rsp;
+	cpu->guest.gpr[INSN_RAX] = 0;
+	cpu->guest.rip = rip;
+	cpu->guest.rflags = rflags;
+	apic_identify(cpu);
+	vt->capture(cpu);
+	paging_load();
+	idt_load();
+	__atomic_store_n(&cpu->is_virtualized, true, __ATOMIC_RELEASE);
+	exit_loop(cpu);
+}
+
+long cpu_launch(void)
+{
+	u32 index = __atomic_fetch_add(&launched_count, 1, __ATOMIC_RELAXED);
+
+	if (index >= count)
+		return -ENODEV;
+	return cpu_enter((u8 *)cpus[index] + CPU_AREA_SIZE, cpus[index]);
+}

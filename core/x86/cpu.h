@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One processor: its area of memory (this structure, then its stack), its
+ * guest, and the instructions that only assembly can say.
+ */
+#ifndef SLUICE_CPU_H
+#define SLUICE_CPU_H
+
+#include "bits.h"
+#include "insn.h"
+#include "types.h"
+
+#define CPU_AREA_SIZE 0x8000	/* a power of two: cpu_this() masks rsp */
+
+#define CPU_VECTOR_VALID 0x100u
+
+enum cpu_run_state {
+	CPU_RUNNING,
+	CPU_WAIT_STARTUP,	/* INIT was received: only a SIPI helps */
+};
+
+struct cpu {
+	struct insn_cpu guest;		/* first: svm_run.S counts on it */
+	void *vendor;			/* struct svm_cpu */
+	u32 index;
+	u32 apic_id;
+	u32 apic_ldr, apic_dfr;		/* as the guest last wrote them */
+	bool is_bsp;
+	bool is_virtualized;		/* launched; set once */
+	enum cpu_run_state state;	/* its own CPU only */
+
+	/* smp.c: what others ask of this CPU. Atomic accesses only. */
+	u32 in_guest;
+	u32 kick_pending;		/* one NMI of ours is on its way */
+	u32 init_pending;
+	u32 startup_pending;		/* SIPI vector | CPU_VECTOR_VALID */
+	u32 flush_requested;		/* counts */
+	u32 flush_done;
+
+	/* irq.c */
+	bool interrupts_exit;
+
+	u32 unknown_exits;		/* exit.c: in a row */
+
+	/* idt.c: what arrived while the host let it in. */
+	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */
+	u32 host_nmi;
+};
+
+/* The CPU this code runs on; only on a stack of ours, after launch. */
+static inline struct cpu *cpu_this(void)
+{
+	u64 rsp;
+
+	__asm__("mov %%rsp, %0" : "=r"(rsp));
+	return (struct cpu *)align_down(rsp, CPU_AREA_SIZE);
+}
+
+/* Makes the areas for `count` CPUs. -ENOMEM. */
+int cpu_init(u32 count);
+u32 cpu_count(void);
+struct cpu *cpu_get(u32 index);
+struct cpu *cpu_find_apic(u32 apic_id);	/* NULL: not one of ours */
+
+/*
+ * BOOT_LAUNCH on this CPU: from the return on, it is the guest. -ENODEV when
+ * there is no area left for it.
+ */
+long cpu_launch(void);
+
+static inline u64 rdmsr(u32 index)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
+	return (u64)high << 32 | low;
+}
+
+static inline void wrmsr(u32 index, u64 value)
+{
+	__asm__ volatile("wrmsr" ::"c"(index), "a"((u32)value),
+			 "d"((u32)(value >> 32))
+			 : "memory");
+}
+
+enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+static inline void cpuid(u32 leaf, u32 subleaf, u32 regs[4])
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(regs[0]), "=b"(regs[1]), "=c"(regs[2]),
+			   "=d"(regs[3])
+			 : "a"(leaf), "c"(subleaf));
+}
+
+static inline u64 rdtsc(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
+#define CPU_CONTROL_REGISTER(n)                                           \
+	static inline u64 read_cr##n(void)                                \
+	{                                                                 \
+		u64 value;                                                \
+                                                                          \
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value));     \
+		return value;                                             \
+	}                                                                 \
+	static inline void write_cr##n(u64 value)                         \
+	{                                                                 \
+		__asm__ volatile("mov %0, %%cr" #n ::"r"(value) : "memory"); \
+	}
+
+CPU_CONTROL_REGISTER(0)
+CPU_CONTROL_REGISTER(2)
+CPU_CONTROL_REGISTER(3)
+CPU_CONTROL_REGISTER(4)
+
+static inline u64 read_dr6(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 read_dr7(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
+	return value;
+}
+
+/* Highest physical address + 1 that this processor can form. */
+u64 cpu_physical_limit(void);
+
+_Noreturn void cpu_halt(void);
+
+#endif

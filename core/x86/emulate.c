@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One instruction of the guest, executed against what its operand really is:
+ * a trapped region, hidden memory, RAM or somebody else's registers.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "emulate.h"
+#include "bits.h"
+#include "gmem.h"
+#include "linear.h"
+#include "log.h"
+#include "mmio.h"
+#include "mmio_dispatch.h"
+#include "slat.h"
+#include "spec/x86.h"
+
+struct guest_memory {
+	struct insn_memory memory;	/* first */
+	struct cpu *cpu;
+	struct linear_fault fault;	/* when an access gave -EFAULT */
+};
+
+/* One access inside one page, by guest-physical address. */
+static void access_physical(gpa_t address, struct mmio_access *access)
+{
+	if (slat_is_hidden(address) || address.v >= cpu_physical_limit()) {
+		access->value = ~0ull;
+		return;
+	}
+	if (mmio_dispatch(address, access))
+		return;
+	/* RAM or a device's registers: the same instruction does for both. */
+	if (access->is_write)
+		mmio_write(hpa(address.v), access->size, access->value);
+	else
+		access->value = mmio_read(hpa(address.v), access->size);
+}
+
+static int access_linear(struct guest_memory *guest, u64 linear,
+			 struct mmio_access *access)
+{
+	gpa_t address;
+
+	if (linear_translate(guest->cpu, linear, access->is_write, &address,
+			     &guest->fault))
+		return -EFAULT;
+	access_physical(address, access);
+	return 0;
+}
+
+/* Across two pages, byte by byte; each page is translated before the first
+ * byte is touched, so that a fault comes with nothing done. */
+static int access_split(struct guest_memory *guest, u64 linear,
+			struct mmio_access *access)
+{
+	struct mmio_access byte = { .size = 1, .is_write = access->is_write };
+	u64 value = 0;
+	gpa_t address;
+
+	if (linear_translate(guest->cpu, linear + access->size - 1,
+			     access->is_write, &address, &guest->fault))
+		return -EFAULT;
+	for (unsigned i = 0; i < access->size; i++) {
+		byte.value = access->value >> (8 * i) & 0xff;
+		if (access_linear(guest, linear + i, &byte))
+			return -EFAULT;
+		value |= (byte.value & 0xff) << (8 * i);
+	}
+	access->value = value;
+	return 0;
+}
+
+static int access_any(struct insn_memory *memory, u64 linear,
+		      struct mmio_access *access)
+{
+	struct guest_memory *guest =
+		container_of(memory, struct guest_memory, memory);
+
+	if ((linear & PAGE_MASK) + access->size > PAGE_SIZE)
+		return access_split(guest, linear, access);
+	return access_linear(guest, linear, access);
+}
+
+static int load(struct insn_memory *memory, u64 linear, unsigned size,
+		u64 *value)
+{
+	struct mmio_access access = { .size = size };
+	int error = access_any(memory, linear, &access);
+
+	*value = access.value;
+	return error;
+}
+
+static int store(struct insn_memory *memory, u64 linear, unsigned size,
+		 u64 value)
+{
+	struct mmio_access access = {
+		.size = size, .is_write = true, .value = value,
+	};
+
+	return access_any(memory, linear, &access);
+}
+
+static void inject_page_fault(struct cpu *cpu, const struct linear_fault *fault)
+{
+	vt->set_page_fault_address(cpu, fault->address);
+	vt->inject_exception(cpu, VECTOR_PF, true, fault->error);
+}
+
+static void refuse(struct cpu *cpu, const struct vt_exit *exit,
+		   const u8 *bytes, size_t count)
+{
+	char text[3 * INSN_LENGTH_MAX + 1] = "";
+
+	for (size_t i = 0; i < count; i++)
+		snprintf(text + 3 * i, 4, " %02x", bytes[i]);
+	log_limited(LOG_WARN,
+		    "cpu%u: cannot do the access to %#llx at %#llx:%s: #UD",
+		    cpu->index, (unsigned long long)exit->slat.address.v,
+		    (unsigned long long)cpu->guest.rip, text);
+	vt->inject_exception(cpu, VECTOR_UD, false, 0);
+}
+
+static void execute(struct cpu *cpu, const struct vt_exit *exit)
+{
+	struct guest_memory guest = {
+		.memory = { load, store }, .cpu = cpu,
+	};
+	u8 bytes[INSN_LENGTH_MAX];
+	struct insn insn;
+	size_t count;
+	int error;
+
+	vt->load_context(cpu);
+	count = linear_fetch(cpu, bytes, sizeof(bytes));
+	if (insn_decode(bytes, count, cpu->guest.mode, &insn)) {
+		refuse(cpu, exit, bytes, count);
+		return;
+	}
+	error = insn_emulate(&insn, &cpu->guest, &guest.memory);
+	if (!error)
+		vt->skip(cpu, 0);	/* rip has moved already */
+	else if (error == -EFAULT)
+		inject_page_fault(cpu, &guest.fault);
+	else if (slat_is_hidden(exit->slat.address))
+		vt->skip(cpu, insn.length);
+	else
+		refuse(cpu, exit, bytes, count);
+}
+
+static void note_hidden(struct cpu *cpu, const struct vt_exit *exit)
+{
+	log_warn("cpu%u: %s %#llx, which is Sluice's: reads give ones, writes vanish (said once)",
+		 cpu->index, exit->slat.is_write ? "write to" : "read of",
+		 (unsigned long long)exit->slat.address.v);
+}
+
+void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
+{
+	gpa_t address = exit->slat.address;
+
+	if (slat_is_hidden(address) && slat_show_ones()) {
+		note_hidden(cpu, exit);
+		return;
+	}
+	if (slat_fill(address))
+		return;
+	if (!exit->slat.is_final) {
+		/* Page tables in trapped or hidden memory: what is there is
+		 * no page table. */
+		log_limited(LOG_WARN, "cpu%u: page table at %#llx: #GP",
+			    cpu->index, (unsigned long long)address.v);
+		vt->inject_exception(cpu, VECTOR_GP, true, 0);
+		return;
+	}
+	execute(cpu, exit);
+}

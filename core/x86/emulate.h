@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The guest's access to a page that is not there for it: done for it. */
+#ifndef SLUICE_EMULATE_H
+#define SLUICE_EMULATE_H
+
+#include "cpu.h"
+#include "vt.h"
+
+void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two ways in: the loader's call that makes a CPU a guest, and the vectors
+ * of the host's interrupt descriptor table.
+ */
+
+	.text
+
+/*
+ * long cpu_enter(void *stack_top, struct cpu *cpu)
+ *
+ * The guest continues at 1: with the caller's stack and rax = 0, so that
+ * this looks like a call that returned.
+ */
+	.globl cpu_enter
+	.hidden cpu_enter
+	.type cpu_enter, @function
+cpu_enter:
+	pushfq
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	pushfq
+	pop	%rcx
+	and	$~0x200, %rcx		/* IF comes back with popfq at 1: */
+	cli
+	cld
+	mov	%rdi, %rax
+	mov	%rsi, %rdi		/* cpu */
+	mov	%rsp, %rsi		/* guest's rsp */
+	lea	1f(%rip), %rdx		/* guest's rip */
+	mov	%rax, %rsp
+	xor	%ebp, %ebp
+	call	cpu_launched		/* does not return */
+	ud2
+1:
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	popfq
+	ret
+
+/*
+ * void cpu_load_segments(void): our code and data selectors. FS, GS, TR and
+ * LDTR stay the guest's: the host uses none of them, so no exit has to save
+ * or load them.
+ */
+	.globl cpu_load_segments
+	.hidden cpu_load_segments
+	.type cpu_load_segments, @function
+cpu_load_segments:
+	mov	$0x10, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %ss
+	pop	%rax
+	push	$0x08
+	push	%rax
+	lretq
+
+/*
+ * Vectors. Every stub is 32 bytes: idt.c computes its address. Whether the
+ * processor pushed an error code shows in the stack's alignment: it aligns
+ * the frame to 16 bytes first (APM vol. 2, 8.9.3). So an interrupt on a low
+ * vector, which has none, makes the same frame as an exception.
+ */
+	.balign	32
+	.globl idt_stubs
+	.hidden idt_stubs
+idt_stubs:
+	vector = 0
+	.rept	256
+	.balign	32
+	testb	$8, %spl
+	jz	1f
+	push	$0
+1:	push	$vector
+	jmp	idt_common
+	vector = vector + 1
+	.endr
+
+	.balign	16
+idt_common:
+	push	%rax
+	push	%rcx
+	push	%rdx
+	push	%rbx
+	push	%rbp
+	push	%rsi
+	push	%rdi
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	cld
+	mov	%rsp, %rdi
+	mov	%rsp, %rbp
+	and	$~0xf, %rsp
+	call	idt_arrived
+	mov	%rbp, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rdi
+	pop	%rsi
+	pop	%rbp
+	pop	%rbx
+	pop	%rdx
+	pop	%rcx
+	pop	%rax
+	add	$16, %rsp
+	iretq
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every exit and what is done about it. */
+#include "exit.h"
+#include "apic.h"
+#include "emulate.h"
+#include "ioport.h"
+#include "irq_exit.h"
+#include "log.h"
+#include "machine.h"
+#include "panic.h"
+#include "smp.h"
+#include "spec/x86.h"
+#include "vt.h"
+
+static void inject_gp(struct cpu *cpu)
+{
+	vt->inject_exception(cpu, VECTOR_GP, true, 0);
+}
+
+static void exit_cpuid(struct cpu *cpu, const struct vt_exit *exit)
+{
+	u64 *gpr = cpu->guest.gpr;
+	u32 leaf = gpr[INSN_RAX];
+	struct vt_paging paging;
+	u32 regs[4];
+
+	cpuid(leaf, gpr[INSN_RCX], regs);
+	vt->load_paging(cpu, &paging);
+	/* These two mirror the guest's CR4, not ours. */
+	if (leaf == 1) {
+		regs[CPUID_ECX] &= ~CPUID_1_ECX_OSXSAVE;
+		if (paging.cr4 & CR4_OSXSAVE)
+			regs[CPUID_ECX] |= CPUID_1_ECX_OSXSAVE;
+	}
+	if (leaf == 7 && !(u32)gpr[INSN_RCX]) {
+		regs[CPUID_ECX] &= ~CPUID_7_ECX_OSPKE;
+		if (paging.cr4 & CR4_PKE)
+			regs[CPUID_ECX] |= CPUID_7_ECX_OSPKE;
+	}
+	vt->hide_cpuid(cpu, leaf, regs);
+	gpr[INSN_RAX] = regs[CPUID_EAX];
+	gpr[INSN_RBX] = regs[CPUID_EBX];
+	gpr[INSN_RCX] = regs[CPUID_ECX];
+	gpr[INSN_RDX] = regs[CPUID_EDX];
+	vt->skip(cpu, exit->length);
+}
+
+static bool msr_write(struct cpu *cpu, u32 index, u64 value)
+{
+	if (index == MSR_APIC_BASE || index == MSR_X2APIC_ICR)
+		return apic_msr_write(cpu, index, value);
+	return vt->msr_write(cpu, index, value);
+}
+
+static bool msr_access(struct cpu *cpu, const struct vt_exit *exit)
+{
+	u64 *gpr = cpu->guest.gpr;
+	u64 value = gpr[INSN_RDX] << 32 | (u32)gpr[INSN_RAX];
+
+	if (exit->msr.is_write)
+		return msr_write(cpu, exit->msr.index, value);
+	if (!vt->msr_read(cpu, exit->msr.index, &value))
+		return false;
+	gpr[INSN_RAX] = (u32)value;
+	gpr[INSN_RDX] = value >> 32;
+	return true;
+}
+
+static void exit_msr(struct cpu *cpu, const struct vt_exit *exit)
+{
+	if (msr_access(cpu, exit))
+		vt->skip(cpu, exit->length);
+	else
+		inject_gp(cpu);
+}
+
+static void exit_io(struct cpu *cpu, const struct vt_exit *exit)
+{
+	u64 *rax = &cpu->guest.gpr[INSN_RAX];
+	u64 mask = BITS(8 * exit->io.size - 1, 0);
+	u32 value = *rax;
+
+	if (exit->io.is_string) {
+		log_limited(LOG_WARN, "cpu%u: string I/O to port %#x: #GP",
+			    cpu->index, exit->io.port);
+		inject_gp(cpu);
+		return;
+	}
+	ioport_access(exit->io.port, exit->io.size, exit->io.is_write, &value);
+	if (!exit->io.is_write)
+		*rax = exit->io.size == 4 ? value
+					  : (*rax & ~mask) | (value & mask);
+	vt->skip(cpu, exit->length);
+}
+
+static void exit_interrupt(struct cpu *cpu, const struct vt_exit *exit)
+{
+	(void)exit;
+	irq_exit(cpu);
+}
+
+/* INVD would throw away what our caches have not written back. */
+static void exit_invd(struct cpu *cpu, const struct vt_exit *exit)
+{
+	__asm__ volatile("wbinvd" ::: "memory");
+	vt->skip(cpu, exit->length);
+}
+
+static void exit_hidden(struct cpu *cpu, const struct vt_exit *exit)
+{
+	(void)exit;
+	vt->inject_exception(cpu, VECTOR_UD, false, 0);
+}
+
+static void exit_shutdown(struct cpu *cpu, const struct vt_exit *exit)
+{
+	(void)exit;
+	log_warn("cpu%u: the guest's triple fault at %#llx: reset", cpu->index,
+		 (unsigned long long)cpu->guest.rip);
+	machine_reset();
+}
+
+/*
+ * What the guest's state cannot mean. Once, it is answered like a bad
+ * register write; at the next instruction again, the state itself is bad.
+ */
+static void exit_unknown(struct cpu *cpu, const struct vt_exit *exit)
+{
+	if (cpu->unknown_exits++)
+		panic("cpu%u: exit %#llx info %#llx %#llx at %#llx",
+		      cpu->index, (unsigned long long)exit->raw[0],
+		      (unsigned long long)exit->raw[1],
+		      (unsigned long long)exit->raw[2],
+		      (unsigned long long)cpu->guest.rip);
+	log_limited(LOG_WARN, "cpu%u: exit %#llx info %#llx at %#llx: #GP",
+		    cpu->index, (unsigned long long)exit->raw[0],
+		    (unsigned long long)exit->raw[1],
+		    (unsigned long long)cpu->guest.rip);
+	inject_gp(cpu);
+}
+
+static void exit_handled(struct cpu *cpu, const struct vt_exit *exit)
+{
+	(void)cpu;
+	(void)exit;
+}
+
+static void (*const handlers[])(struct cpu *, const struct vt_exit *) = {
+	[VT_EXIT_HANDLED] = exit_handled,
+	[VT_EXIT_SLAT] = emulate_slat_exit,
+	[VT_EXIT_CPUID] = exit_cpuid,
+	[VT_EXIT_MSR] = exit_msr,
+	[VT_EXIT_IO] = exit_io,
+	[VT_EXIT_INTERRUPT] = exit_interrupt,
+	[VT_EXIT_INVD] = exit_invd,
+	[VT_EXIT_HIDDEN] = exit_hidden,
+	[VT_EXIT_SHUTDOWN] = exit_shutdown,
+	[VT_EXIT_UNKNOWN] = exit_unknown,
+};
+
+/* An NMI came while the host let it in: a kick, or the guest's. */
+static void nmi_arrived(struct cpu *cpu)
+{
+	cpu->host_nmi = 0;
+	if (!smp_take_kick(cpu))
+		vt->inject_nmi(cpu);
+}
+
+void exit_loop(struct cpu *cpu)
+{
+	struct vt_exit exit;
+
+	for (;;) {
+		smp_enter_guest(cpu);
+		vt->run(cpu, &exit);
+		smp_left_guest(cpu);
+		if (exit.reason != VT_EXIT_UNKNOWN)
+			cpu->unknown_exits = 0;
+		handlers[exit.reason](cpu, &exit);
+		if (cpu->host_nmi)
+			nmi_arrived(cpu);
+	}
+}

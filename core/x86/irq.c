@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupts that exit only while somebody watches. Switching them on in
+ * another CPU costs a kick, so they stay on for a grace period after the
+ * last watcher: under a steady load nobody is ever kicked.
+ */
+#include "irq.h"
+#include "barrier.h"
+#include "clock.h"
+#include "irq_exit.h"
+#include "smp.h"
+#include "vt.h"
+
+#define GRACE_US 5000
+
+static u32 watch_count;
+static u64 last_put_us;
+static struct list listeners = LIST_INIT(listeners);
+
+static bool is_watched(void)
+{
+	return __atomic_load_n(&watch_count, __ATOMIC_SEQ_CST);
+}
+
+void irq_watch_get(void)
+{
+	__atomic_add_fetch(&watch_count, 1, __ATOMIC_SEQ_CST);
+	smp_sync_interrupt_exits();
+}
+
+void irq_watch_put(void)
+{
+	WRITE_ONCE(last_put_us, clock_now_us());
+	__atomic_sub_fetch(&watch_count, 1, __ATOMIC_SEQ_CST);
+}
+
+void irq_listen(struct irq_listener *listener)
+{
+	list_add_tail(&listeners, &listener->node);
+}
+
+static void set_exits(struct cpu *cpu, bool on)
+{
+	vt->set_interrupt_exits(cpu, on);
+	__atomic_store_n(&cpu->interrupts_exit, on, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Off happens in two looks at watch_count: a watcher that comes between sees
+ * interrupts_exit still on and waits for nobody, but is seen by the second.
+ */
+bool irq_sync_exits(struct cpu *cpu)
+{
+	if (is_watched()) {
+		if (cpu->interrupts_exit)
+			return false;
+		set_exits(cpu, true);
+		return true;
+	}
+	if (!cpu->interrupts_exit ||
+	    !clock_is_past(READ_ONCE(last_put_us) + GRACE_US))
+		return false;
+	set_exits(cpu, false);
+	return true;
+}
+
+void irq_exit(struct cpu *cpu)
+{
+	struct list *node;
+
+	list_for_each(node, &listeners) {
+		struct irq_listener *listener =
+			container_of(node, struct irq_listener, node);
+
+		listener->interrupt(listener);
+	}
+	vt->forward_interrupt(cpu);
+}

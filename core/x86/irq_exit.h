@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The CPU's side of include/irq.h. */
+#ifndef SLUICE_IRQ_EXIT_H
+#define SLUICE_IRQ_EXIT_H
+
+#include "cpu.h"
+
+/* An interrupt exited: listeners first, then the guest gets it. */
+void irq_exit(struct cpu *cpu);
+
+/* Makes this CPU's interrupt exits what the watchers want; true when that
+ * changed something. */
+bool irq_sync_exits(struct cpu *cpu);
+
+#endif

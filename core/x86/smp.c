@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests between CPUs, and INIT and SIPI as two of them. */
+#include "smp.h"
+#include "apic.h"
+#include "barrier.h"
+#include "irq.h"
+#include "irq_exit.h"
+#include "log.h"
+#include "panic.h"
+#include "vt.h"
+
+static u32 load(const u32 *word)
+{
+	return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static void store(u32 *word, u32 value)
+{
+	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+static u32 take(u32 *word)
+{
+	return __atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+}
+
+void smp_kick(struct cpu *cpu)
+{
+	/* One NMI for each flag: more would be taken for the guest's. */
+	if (!__atomic_exchange_n(&cpu->kick_pending, 1, __ATOMIC_SEQ_CST))
+		apic_send_nmi(cpu);
+}
+
+bool smp_take_kick(struct cpu *cpu)
+{
+	return take(&cpu->kick_pending);
+}
+
+static void enter_wait_startup(struct cpu *cpu)
+{
+	vt->reset(cpu);
+	apic_reset(cpu);
+	/* A bootstrap processor starts at the reset vector (APM 14.1.5). */
+	cpu->state = cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP;
+}
+
+static void handle_startup(struct cpu *cpu)
+{
+	u32 startup = take(&cpu->startup_pending);
+
+	if (!startup || cpu->state != CPU_WAIT_STARTUP)
+		return;
+	vt->start(cpu, startup);
+	cpu->state = CPU_RUNNING;
+}
+
+/* True when something was done and others may have asked meanwhile. */
+static bool handle_requests(struct cpu *cpu)
+{
+	u32 flush = load(&cpu->flush_requested);
+	bool worked = false;
+
+	if (panic_is_on())
+		cpu_halt();
+	if (flush != cpu->flush_done) {
+		vt->flush(cpu);
+		store(&cpu->flush_done, flush);
+		worked = true;
+	}
+	if (take(&cpu->init_pending)) {
+		enter_wait_startup(cpu);
+		worked = true;
+	}
+	handle_startup(cpu);
+	if (cpu->state == CPU_WAIT_STARTUP) {
+		vt->wait_for_nmi(cpu);
+		if (READ_ONCE(cpu->host_nmi))
+			smp_take_kick(cpu);
+		WRITE_ONCE(cpu->host_nmi, 0);
+		worked = true;
+	}
+	return irq_sync_exits(cpu) || worked;
+}
+
+void smp_enter_guest(struct cpu *cpu)
+{
+	/*
+	 * in_guest is set before the flags are looked at, and askers set a
+	 * flag before they look at in_guest: one of the two sees the other.
+	 */
+	for (;;) {
+		store(&cpu->in_guest, 1);
+		if (!handle_requests(cpu))
+			return;
+		store(&cpu->in_guest, 0);
+	}
+}
+
+void smp_left_guest(struct cpu *cpu)
+{
+	store(&cpu->in_guest, 0);
+}
+
+/* Waits until `cpu` is out of its guest or `done` says it has seen. */
+static void wait_for(struct cpu *cpu, bool (*done)(struct cpu *cpu))
+{
+	while (load(&cpu->in_guest) && !done(cpu)) {
+		smp_kick(cpu);
+		cpu_relax();
+	}
+}
+
+static bool flush_is_done(struct cpu *cpu)
+{
+	return load(&cpu->flush_done) == load(&cpu->flush_requested);
+}
+
+/* The other CPUs that are guests by now; none before the first launch, when
+ * cpu_this() could not be asked. */
+static bool others_next(u32 *index, struct cpu **cpu)
+{
+	for (; *index < cpu_count(); ++*index) {
+		*cpu = cpu_get(*index);
+		if ((*cpu)->is_virtualized && *cpu != cpu_this()) {
+			++*index;
+			return true;
+		}
+	}
+	return false;
+}
+
+void smp_flush_all(void)
+{
+	struct cpu *cpu;
+	u32 index;
+
+	for (index = 0; index < cpu_count(); index++)
+		__atomic_add_fetch(&cpu_get(index)->flush_requested, 1,
+				   __ATOMIC_SEQ_CST);
+	for (index = 0; others_next(&index, &cpu);)
+		wait_for(cpu, flush_is_done);
+}
+
+static bool interrupts_exit(struct cpu *cpu)
+{
+	return READ_ONCE(cpu->interrupts_exit);
+}
+
+void smp_sync_interrupt_exits(void)
+{
+	struct cpu *cpu;
+
+	for (u32 index = 0; others_next(&index, &cpu);)
+		wait_for(cpu, interrupts_exit);
+}
+
+void smp_send_init(struct cpu *cpu)
+{
+	/* A SIPI from before the INIT must not start the CPU after it. */
+	store(&cpu->startup_pending, 0);
+	store(&cpu->init_pending, 1);
+	if (cpu != cpu_this())
+		smp_kick(cpu);
+}
+
+void smp_send_startup(struct cpu *cpu, u8 vector)
+{
+	store(&cpu->startup_pending, vector | CPU_VECTOR_VALID);
+	if (cpu != cpu_this())
+		smp_kick(cpu);
+}
+
+void smp_stop_others(void)
+{
+	struct cpu *cpu;
+
+	for (u32 index = 0; others_next(&index, &cpu);)
+		smp_kick(cpu);
+}
