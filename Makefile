@@ -51,7 +51,7 @@ LIBC_INCLUDE = -nostdinc -isystem $(abspath $(B)/newlib/targ-include) \
 	-isystem $(abspath $(B)/newlib/src/newlib/libc/include) \
 	-isystem $(shell $(CC) -print-file-name=include)
 HV_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIE -fvisibility=hidden
-EFI_CFLAGS = $(BARE) $(WARN) -fPIC -fshort-wchar -fvisibility=hidden \
+EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar -fvisibility=hidden \
 	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
 	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 HOST_CFLAGS = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer \
@@ -100,7 +100,10 @@ HV_SOURCES := $(wildcard core/*.c core/*/*.c core/*/*.S drivers/*.c \
 	drivers/nvme/*.c)
 HV_OBJECTS := $(patsubst %,$(B)/hv/%.o,$(basename $(HV_SOURCES)))
 
-$(B)/hv/%.o: %.c $(NEWLIB)
+$(B)/hv/core/%.o: core/%.c $(NEWLIB)
+	$(call compile,CC,$(HV_CFLAGS) -Iinclude -Icore)
+
+$(B)/hv/drivers/%.o: drivers/%.c $(NEWLIB)
 	$(call compile,CC,$(HV_CFLAGS) -Iinclude)
 
 $(B)/hv/%.o: %.S $(NEWLIB)
@@ -145,13 +148,11 @@ $(B)/sluice.elf: $(HV_OBJECTS) $(NEWLIB) core/sluice.ld $(B)/hv/objects
 BOOT_OBJECTS := $(patsubst %,$(B)/%.o,\
 	$(basename $(wildcard boot/*.c boot/*.S)))
 
-$(B)/boot/%.o: boot/%.c | $(B)/boot/version.h
+$(B)/boot/%.o: boot/%.c $(NEWLIB) | $(B)/boot/version.h
 	$(call compile,CC,$(EFI_CFLAGS) -Iinclude -I$(B)/boot)
 
-$(B)/boot/%.o: boot/%.S
-	$(call compile,AS,$(EFI_CFLAGS) -Iinclude -I$(B)/boot)
-
-$(B)/boot/embed.o: $(B)/boot/payload.elf
+$(B)/boot/%.o: boot/%.S $(B)/boot/payload.elf
+	$(call compile,AS,-DEMBEDDED_ELF='"$(B)/boot/payload.elf"')
 
 $(B)/boot/payload.elf: $(B)/sluice.elf
 	mkdir -p $(@D)
@@ -167,7 +168,8 @@ $(B)/boot/sluice.so: $(BOOT_OBJECTS)
 	$(CC) -nostdlib -shared -Wl,-Bsymbolic,--gc-sections,-z,defs \
 		-Wl,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
 		-Wl,-T,/usr/lib/elf_x86_64_efi.lds -Wl,-e,_start -o $@ \
-		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi -lgcc
+		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi \
+		$(NEWLIB)
 
 $(B)/sluice.efi: $(B)/boot/sluice.so
 	$(call say,EFI,$@)
@@ -195,7 +197,7 @@ trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 
 $(B)/host/%.o: %.c
-	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Itests/unit)
+	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Icore -Itests/unit)
 
 $(B)/host/libsluice.a: $(HOST_OBJECTS)
 	rm -f $@
