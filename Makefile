@@ -51,9 +51,11 @@ LIBC_INCLUDE = -nostdinc -isystem $(abspath $(B)/newlib/targ-include) \
 	-isystem $(abspath $(B)/newlib/src/newlib/libc/include) \
 	-isystem $(shell $(CC) -print-file-name=include)
 HV_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIE -fvisibility=hidden
-EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar -fvisibility=hidden \
-	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
-	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+# gnu-efi's linker script takes .bss into the file, but not .bss.name.
+EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar \
+	-fvisibility=hidden -fno-data-sections -DGNU_EFI_USE_MS_ABI \
+	-maccumulate-outgoing-args -isystem /usr/include/efi \
+	-isystem /usr/include/efi/x86_64
 HOST_CFLAGS = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -165,11 +167,12 @@ $(B)/boot/version.h: FORCE
 
 $(B)/boot/sluice.so: $(BOOT_OBJECTS)
 	$(call say,LD,$@)
-	$(CC) -nostdlib -shared -Wl,-Bsymbolic,--gc-sections,-z,defs \
+	$(CC) -nostdlib -shared -Wl,-Bsymbolic,-z,defs \
 		-Wl,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
 		-Wl,-T,/usr/lib/elf_x86_64_efi.lds -Wl,-e,_start -o $@ \
 		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi \
 		$(NEWLIB)
+	! readelf -SW $@ | grep NOBITS
 
 $(B)/sluice.efi: $(B)/boot/sluice.so
 	$(call say,EFI,$@)
@@ -194,6 +197,7 @@ host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
+pci_test_EXTRA = $(patsubst %,$(B)/host/core/%.o,pci pci_bus pci_config)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 
 $(B)/host/%.o: %.c
