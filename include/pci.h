@@ -21,6 +21,7 @@ struct pci_device {
 	u32 class_code;			/* class << 16 | subclass << 8 | prog-if */
 	const struct pci_driver *driver;
 	void *driver_data;
+	u64 bar_size[6];		/* what pci_bar_size() has found */
 };
 
 struct pci_driver {
