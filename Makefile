@@ -184,8 +184,8 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 # The archive holds the code under test before the doubles (fake_*.c): a
 # double is linked where the real thing is not pure, or when a test names it.
 
-PURE := $(wildcard boot/config.c boot/image.c boot/ram.c core/acpi.c core/ioport.c \
-	core/pool.c core/settings.c core/x86/insn.c core/x86/insn_emulate.c \
+PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
+	core/acpi.c core/ioport.c core/pool.c core/settings.c core/x86/insn.c core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 FAKES := $(wildcard tests/unit/fake_*.c)
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
