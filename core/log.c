@@ -19,8 +19,13 @@
 
 static struct lock lock;
 static enum log_level level_shown = LOG_INFO;
-static char ring[RING_SIZE];
-static u64 ring_end;		/* bytes ever written */
+
+/* Found in a dump of the machine's memory by its magic. */
+static struct {
+	char magic[8];
+	u64 end;		/* bytes ever written */
+	char text[RING_SIZE];
+} ring __attribute__((used)) = { .magic = "SLUICELG" };
 
 void log_init(enum log_level level)
 {
@@ -30,7 +35,7 @@ void log_init(enum log_level level)
 static void ring_write(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		ring[ring_end++ % RING_SIZE] = text[i];
+		ring.text[ring.end++ % RING_SIZE] = text[i];
 }
 
 static size_t format_line(char line[LINE_MAX], enum log_level level,
