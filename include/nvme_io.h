@@ -424,6 +424,43 @@ u8 nvme_io_read_partitions(struct nvme_host *host, u32 nsid,
 bool nvme_io_uuid_parse(const char *text, u8 uuid[16]);
 void nvme_io_uuid_format(const u8 uuid[16], char text[37]);
 
+/* ---- Selectors: how sluice.conf names partitions and namespaces -------- */
+
+enum nvme_io_selects {
+	NVME_IO_BY_NAMESPACE,	/* all of it */
+	NVME_IO_BY_UUID,
+	NVME_IO_BY_LABEL,
+};
+
+struct nvme_io_selector {
+	char serial[21];	/* empty: any controller and namespace */
+	u32 nsid;		/* with a serial */
+	enum nvme_io_selects by;
+	u8 uuid[16];		/* as on disk */
+	char label[112];	/* UTF-8 */
+};
+
+/* For messages about what is expected. */
+#define NVME_IO_SELECTORS "PARTUUID=..., PARTLABEL=... or SERIAL:nNSID"
+
+/*
+ * One of NVME_IO_SELECTORS, or SERIAL:nNSID and one of the others: that
+ * partition, there only. Double quotes hold words with spaces together.
+ * NULL, or what was expected.
+ */
+const char *nvme_io_selector_parse(const char *text,
+				   struct nvme_io_selector *out);
+
+/* May it select something of this controller; of this namespace? */
+bool nvme_io_selector_is_on(const struct nvme_io_selector *selector,
+			    struct nvme_host *host);
+bool nvme_io_selector_is_in(const struct nvme_io_selector *selector,
+			    struct nvme_host *host, u32 nsid);
+
+/* Does it name this partition, wherever that is? */
+bool nvme_io_selector_names(const struct nvme_io_selector *selector,
+			    const struct nvme_io_partition *partition);
+
 /* ---- Log --------------------------------------------------------------- */
 
 enum nvme_io_log_level {
