@@ -52,9 +52,7 @@ LIBC_INCLUDE = -nostdinc -isystem $(abspath $(B)/newlib/targ-include) \
 	-isystem $(shell $(CC) -print-file-name=include)
 HV_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIE -fvisibility=hidden
 # gnu-efi's linker script takes .bss into the file, but not .bss.name.
-# GNU-EFI's linker script knows no .bss.NAME: they would be left out.
-EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fno-data-sections \
-	-fPIC -fshort-wchar \
+EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar \
 	-fvisibility=hidden -fno-data-sections -DGNU_EFI_USE_MS_ABI \
 	-maccumulate-outgoing-args -isystem /usr/include/efi \
 	-isystem /usr/include/efi/x86_64
