@@ -243,7 +243,6 @@ static void scan_segment(u16 segment, u8 first_bus, u8 last_bus)
 
 size_t pci_bus_attach(void)
 {
-	pci_config_init();
 	pci_config_for_each_segment(scan_segment);
 	if (function_count)
 		ioport_register(&data_ports);

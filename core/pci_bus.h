@@ -6,8 +6,9 @@
 #include "types.h"
 
 /*
- * At BOOT_ATTACH, after acpi_init(): offers every function to the drivers of
- * its class; what a driver takes is watched from then on. Returns how many.
+ * At BOOT_ATTACH, after pci_config_init(): offers every function to the
+ * drivers of its class; what a driver takes is watched from then on. Returns
+ * how many were taken.
  */
 size_t pci_bus_attach(void);
 

@@ -11,6 +11,7 @@
 #include "../../core/acpi.h"
 #include "../../core/ioport.h"
 #include "../../core/pci_bus.h"
+#include "../../core/pci_config.h"
 #include "../../core/x86/io.h"
 #include "bits.h"
 #include "log.h"
@@ -234,6 +235,7 @@ static size_t boot(bool with_ecam)
 	make_writable(disk, 0x60, ~0ull, 4);
 	make_writable(disk, 0xff8, ~0ull, 8);
 	latch = 0x80001234;
+	pci_config_init();
 	return pci_bus_attach();
 }
 
