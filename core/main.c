@@ -24,7 +24,9 @@
 #include "x86/paging.h"
 #include "x86/slat.h"
 
-long sluice_boot(enum boot_call call, struct boot_info *info);
+/* Called by sluice_boot in entry.S. */
+long boot_called(enum boot_call call, struct boot_info *info,
+		 const struct cpu_caller *caller);
 
 static long explain(struct boot_info *info, const char *what, int error)
 {
@@ -115,7 +117,8 @@ static long attach(struct boot_info *info)
 	return 0;
 }
 
-long sluice_boot(enum boot_call call, struct boot_info *info)
+long boot_called(enum boot_call call, struct boot_info *info,
+		 const struct cpu_caller *caller)
 {
 	switch (call) {
 	case BOOT_PROBE:
@@ -125,7 +128,7 @@ long sluice_boot(enum boot_call call, struct boot_info *info)
 	case BOOT_ATTACH:
 		return attach(info);
 	case BOOT_LAUNCH:
-		return cpu_launch();
+		return cpu_launch(caller);
 	}
 	return -ENOSYS;
 }

@@ -17,8 +17,9 @@ static struct cpu **cpus;
 static u32 count;
 static u32 launched_count;
 
-/* entry.S: saves what a call preserves, and calls launched() on our stack. */
-long cpu_enter(void *stack_top, struct cpu *cpu);
+/* entry.S: interrupts off, calls cpu_launched() on that stack. */
+_Noreturn void cpu_enter(struct cpu *cpu, void *stack_top);
+_Noreturn void cpu_launched(struct cpu *cpu);
 
 static struct cpu *alloc_area(u32 index)
 {
@@ -92,18 +93,9 @@ void cpu_halt(void)
 		__asm__ volatile("cli; hlt");
 }
 
-/*
- * Called by entry.S on this CPU's own stack, interrupts off. The guest's
- * state is taken before anything of the host's is loaded.
- */
-_Noreturn void cpu_launched(struct cpu *cpu, u64 rsp, u64 rip, u64 rflags);
-
-_Noreturn void cpu_launched(struct cpu *cpu, u64 rsp, u64 rip, u64 rflags)
+/* The guest's state is taken before anything of the host's is loaded. */
+void cpu_launched(struct cpu *cpu)
 {
-	cpu->guest.gpr[INSN_RSP] = rsp;
-	cpu->guest.gpr[INSN_RAX] = 0;
-	cpu->guest.rip = rip;
-	cpu->guest.rflags = rflags;
 	apic_identify(cpu);
 	vt->capture(cpu);
 	paging_load();
@@ -112,11 +104,27 @@ _Noreturn void cpu_launched(struct cpu *cpu, u64 rsp, u64 rip, u64 rflags)
 	exit_loop(cpu);
 }
 
-long cpu_launch(void)
+/* A call that returned 0, as the caller sees it. */
+static void return_to(struct insn_cpu *guest, const struct cpu_caller *caller)
+{
+	guest->gpr[INSN_RAX] = 0;
+	guest->gpr[INSN_RBX] = caller->rbx;
+	guest->gpr[INSN_RBP] = caller->rbp;
+	guest->gpr[INSN_R12] = caller->r12;
+	guest->gpr[INSN_R13] = caller->r13;
+	guest->gpr[INSN_R14] = caller->r14;
+	guest->gpr[INSN_R15] = caller->r15;
+	guest->gpr[INSN_RSP] = (u64)(caller + 1);
+	guest->rip = caller->rip;
+	guest->rflags = caller->rflags;
+}
+
+long cpu_launch(const struct cpu_caller *caller)
 {
 	u32 index = __atomic_fetch_add(&launched_count, 1, __ATOMIC_RELAXED);
 
 	if (index >= count)
 		return -ENODEV;
-	return cpu_enter((u8 *)cpus[index] + CPU_AREA_SIZE, cpus[index]);
+	return_to(&cpus[index]->guest, caller);
+	cpu_enter(cpus[index], (u8 *)cpus[index] + CPU_AREA_SIZE);
 }

@@ -62,11 +62,16 @@ u32 cpu_count(void);
 struct cpu *cpu_get(u32 index);
 struct cpu *cpu_find_apic(u32 apic_id);	/* NULL: not one of ours */
 
+/* What the loader's call left on its stack, in the order of entry.S. */
+struct cpu_caller {
+	u64 rflags, r15, r14, r13, r12, rbp, rbx, rip;
+};
+
 /*
- * BOOT_LAUNCH on this CPU: from the return on, it is the guest. -ENODEV when
- * there is no area left for it.
+ * BOOT_LAUNCH on this CPU: the call returns to the loader as the guest.
+ * -ENODEV when there is no area left for it.
  */
-long cpu_launch(void);
+long cpu_launch(const struct cpu_caller *caller);
 
 static inline u64 rdmsr(u32 index)
 {

@@ -7,16 +7,15 @@
 	.text
 
 /*
- * long cpu_enter(void *stack_top, struct cpu *cpu)
+ * long sluice_boot(enum boot_call call, struct boot_info *info)
  *
- * The guest continues at 1: with the caller's stack and rax = 0, so that
- * this looks like a call that returned.
+ * The ELF's entry point. What the caller expects back goes with the call as
+ * a struct cpu_caller: a launched CPU returns to the caller as the guest,
+ * without touching this code, which the guest cannot see any more.
  */
-	.globl cpu_enter
-	.hidden cpu_enter
-	.type cpu_enter, @function
-cpu_enter:
-	pushfq
+	.globl sluice_boot
+	.type sluice_boot, @function
+sluice_boot:
 	push	%rbx
 	push	%rbp
 	push	%r12
@@ -24,27 +23,28 @@ cpu_enter:
 	push	%r14
 	push	%r15
 	pushfq
-	pop	%rcx
-	and	$~0x200, %rcx		/* IF comes back with popfq at 1: */
-	cli
 	cld
-	mov	%rdi, %rax
-	mov	%rsi, %rdi		/* cpu */
-	mov	%rsp, %rsi		/* guest's rsp */
-	lea	1f(%rip), %rdx		/* guest's rip */
-	mov	%rax, %rsp
-	xor	%ebp, %ebp
-	call	cpu_launched		/* does not return */
-	ud2
-1:
+	mov	%rsp, %rdx
+	call	boot_called
+	popfq
 	pop	%r15
 	pop	%r14
 	pop	%r13
 	pop	%r12
 	pop	%rbp
 	pop	%rbx
-	popfq
 	ret
+
+/* _Noreturn void cpu_enter(struct cpu *cpu, void *stack_top) */
+	.globl cpu_enter
+	.hidden cpu_enter
+	.type cpu_enter, @function
+cpu_enter:
+	cli
+	mov	%rsi, %rsp
+	xor	%ebp, %ebp
+	call	cpu_launched
+	ud2
 
 /*
  * void cpu_load_segments(void): our code and data selectors. FS, GS, TR and
