@@ -32,6 +32,10 @@ class Partition:
     content: bytes = b""        # at its start; zeroes after it
     number: int = 0             # of its fixed GUID; 0: its place
     type: uuid.UUID = TYPE_DATA
+    name: str = ""              # in this program; "": the label
+
+    def __post_init__(self):
+        object.__setattr__(self, "name", self.name or self.label)
 
 
 class Disk:
@@ -44,7 +48,7 @@ class Disk:
         self.start = {}
         place = MIB
         for partition in self.partitions:
-            self.start[partition.label] = place
+            self.start[partition.name] = place
             place += partition.size
         self.size = place + MIB
 
@@ -56,27 +60,22 @@ class Disk:
                 image.seek(lba * self.block_size)
                 image.write(blocks)
             for partition in self.partitions:
-                image.seek(self.start[partition.label])
+                image.seek(self.start[partition.name])
                 image.write(partition.content)
         return self
 
-    def partition(self, label):
-        return next(p for p in self.partitions if p.label == label)
+    def partition(self, name):
+        return next(p for p in self.partitions if p.name == name)
 
-    def read(self, label, offset=0, size=None):
+    def read(self, name, offset=0, size=None):
         if size is None:
-            size = self.partition(label).size - offset
+            size = self.partition(name).size - offset
         with open(self.path, "rb") as image:
-            image.seek(self.start[label] + offset)
+            image.seek(self.start[name] + offset)
             return image.read(size)
 
-    def write(self, label, content, offset=0):
-        with open(self.path, "r+b") as image:
-            image.seek(self.start[label] + offset)
-            image.write(content)
-
-    def sha256(self, label):
-        return hashlib.sha256(self.read(label)).hexdigest()
+    def sha256(self, name):
+        return hashlib.sha256(self.read(name)).hexdigest()
 
     def spoil_table(self, primary=False, backup=False):
         """Makes the chosen copies of the GPT fail their CRC."""
@@ -102,7 +101,7 @@ class Disk:
                 (last, self._header(last, 1, last - count, entries)))
 
     def _entry(self, place, partition):
-        first = self.start[partition.label] // self.block_size
+        first = self.start[partition.name] // self.block_size
         last = first + partition.size // self.block_size - 1
         guid = fixed_uuid(partition.number or place)
         return struct.pack("<16s16sQQQ72s", partition.type.bytes_le,

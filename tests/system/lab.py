@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import initramfs                                          # noqa: E402
 import kernel                                             # noqa: E402
 from guest import Guest                                   # noqa: E402
-from mkdisk import MIB, Disk, Partition, bootable         # noqa: E402
+from mkdisk import MIB, Partition, bootable               # noqa: E402
 
 DISKS = ROOT / "build" / "disks"
 OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
@@ -27,6 +27,14 @@ CPU = {"sluice": ",+svm,+npt", "plain": ",-svm"}
 def pattern(size, seed):
     """Bytes that no file system and no zeroing would produce."""
     return Random(seed).randbytes(size)
+
+
+OPEN_ONLY = [Partition("open", 8 * MIB, pattern(8 * MIB, 7))]
+
+
+def twin(name, number):
+    """One of several partitions with the same label."""
+    return Partition("twin", 8 * MIB, number=100 + number, name=name)
 
 
 def config(*gate, **keys):
@@ -85,8 +93,11 @@ class Lab:
             make_tools(self.tools_image)
         return self.tools_image
 
+    def image(self, name):
+        return DISKS / f"{name}.img"
+
     def disk(self, name, conf, partitions=(), flavour="cloud-amd64"):
-        return bootable(DISKS / f"{name}.img", partitions,
+        return bootable(self.image(name), partitions,
                         self.files(conf, flavour))
 
     @contextmanager

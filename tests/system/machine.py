@@ -6,6 +6,7 @@ QMP socket. Nothing here sleeps: every wait ends by an event or a deadline,
 and an ended QEMU ends every wait at once. The streams are only read while
 somebody waits, so no thread is needed; both are kept in build/logs.
 """
+import codecs
 import json
 import os
 import re
@@ -30,19 +31,30 @@ class Trouble(AssertionError):
     """The machine did not do what was waited for."""
 
 
+# What a terminal would act on, and the beginning of such a sequence.
+ESCAPE = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]|\r")
+ESCAPE_PART = re.compile(r"\x1b(\[[0-9;=?]*)?$")
+
+
 class Stream:
-    """What one serial port has said, kept in a file as well."""
+    """What one serial port has said: `text` without colours and the like,
+    the file as it came."""
 
     def __init__(self, path):
         self.path = path
         self.file = open(path, "wb")
+        self.decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.text = ""
+        self.part = ""          # of an escape sequence
         self.seen = 0           # expect() goes on from here
 
     def feed(self, data):
         self.file.write(data)
         self.file.flush()
-        self.text += data.decode("utf-8", "replace").replace("\r", "")
+        text = self.part + self.decode(data)
+        found = ESCAPE_PART.search(text)
+        self.part = found[0] if found else ""
+        self.text += ESCAPE.sub("", text[:len(text) - len(self.part)])
 
     def match(self, pattern):
         found = re.compile(pattern, re.M).search(self.text, self.seen)
