@@ -83,6 +83,8 @@ NEWLIB_OPTIONS = --host=x86_64-elf --disable-multilib \
 
 $(NEWLIB): FLAGS = $(NEWLIB_CFLAGS) $(LIBC_INCLUDE) -I$(abspath $(@D))
 $(NEWLIB):
+	test -d /usr/src/newlib -a -d /usr/include/efi || \
+		{ echo 'Packages are missing: make deps'; false; }
 	rm -rf $(@D) && mkdir -p $(@D)/src
 	$(call say,UNPACK,newlib-source)
 	tar -xf /usr/src/newlib/newlib-*.tar.xz -C $(@D)/src \

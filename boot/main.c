@@ -61,8 +61,10 @@ static int report(long result)
 		return 0;
 	if (info.error_line)
 		Print(L"sluice.conf:%d: %a\n", info.error_line, info.error);
+	else if (info.error[0])
+		Print(L"sluice: %a\n", info.error);
 	else
-		Print(L"sluice: %a (error %d)\n", info.error, (int)-result);
+		Print(L"sluice: error %d\n", (int)-result);
 	return -EIO;
 }
 
@@ -139,8 +141,8 @@ static void launch(void)
 		Print(L"sluice: the machine is half taken: shutting down\n");
 		firmware_shut_down();
 	}
-	Print(L"sluice: %d processors and this firmware are guests now\n",
-	      info.cpu_count);
+	Print(L"sluice: %d processor%s and this firmware are guests now\n",
+	      info.cpu_count, info.cpu_count == 1 ? L"" : L"s");
 }
 
 static int take_machine(void)
