@@ -64,7 +64,7 @@ static void refuse(struct parser *p, const char *key, const char *expects,
 	}
 }
 
-/* ---- The loader's keys --------------------------------------------------- */
+/* ---- The loader's keys ------------------------------------------------- */
 
 static bool copy_path(char to[BOOT_PATH_MAX], const char *value)
 {
@@ -168,7 +168,7 @@ static const struct key keys[] = {
 	{ "memory", "a number of MiB from 4 to 1024", apply_memory },
 };
 
-/* ---- Lines ---------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------- */
 
 static void take_setting(struct parser *p, const char *key, const char *value)
 {

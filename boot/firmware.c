@@ -14,7 +14,7 @@
 #define SECOND 10000000ull	/* in the 100 ns units of timers, 7.1 */
 #define PATIENCE_S 10
 
-/* ---- Memory ---------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------ */
 
 /* The firmware aligns to pages only: ask for more, hand back both ends. */
 int firmware_reserve(u64 size, u64 *base)
@@ -75,7 +75,7 @@ static int describe_ram(struct boot_info *info)
 	return error;
 }
 
-/* ---- Tables, time ------------------------------------------------------------ */
+/* ---- Tables, time ------------------------------------------------------ */
 
 static u64 find_rsdp(void)
 {
@@ -104,7 +104,7 @@ static u64 measure_tsc_hz(void)
 	return shortest * (1000000 / STALL_US);
 }
 
-/* ---- Processors ---------------------------------------------------------------- */
+/* ---- Processors -------------------------------------------------------- */
 
 /* NULL where there is one processor only, as far as the firmware knows. */
 static struct mp_services *mp_services(void)
@@ -153,7 +153,7 @@ int firmware_describe(struct boot_info *info)
 	return describe_ram(info);
 }
 
-/* ---- NVMe ------------------------------------------------------------------------ */
+/* ---- NVMe -------------------------------------------------------------- */
 
 static EFI_HANDLE *nvme_handles;
 static UINTN nvme_count;
@@ -199,7 +199,7 @@ void firmware_return_nvme(void)
 	nvme_count = 0;
 }
 
-/* ---- The end ---------------------------------------------------------------------- */
+/* ---- The end ----------------------------------------------------------- */
 
 _Noreturn void firmware_shut_down(void)
 {

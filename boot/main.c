@@ -18,7 +18,7 @@ extern const u8 embedded_elf[], embedded_elf_end[];
 static struct boot_info info;
 static sluice_boot_fn sluice_boot;
 
-/* ---- Configuration ---------------------------------------------------------- */
+/* ---- Configuration ----------------------------------------------------- */
 
 static int parse_config(const char *text, size_t size)
 {
@@ -53,7 +53,7 @@ static int read_config(void)
 	return error;
 }
 
-/* ---- Into the hypervisor ------------------------------------------------------ */
+/* ---- Into the hypervisor ----------------------------------------------- */
 
 static int report(long result)
 {
@@ -159,7 +159,7 @@ static int take_machine(void)
 	return error;
 }
 
-/* ---- Onwards ---------------------------------------------------------------------- */
+/* ---- Onwards ----------------------------------------------------------- */
 
 static void apply_fail_policy(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files on the volume this application was loaded from (UEFI 2.10, 9 and 13). */
+/* Files of the volume this application came from (UEFI 2.10, 9 and 13). */
 #include <errno.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ void volume_open(EFI_HANDLE image)
 		device_path = DuplicateDevicePath(path);
 }
 
-/* ---- Reading -------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------- */
 
 static int read_file(EFI_FILE_HANDLE file, size_t size_max, char **text,
 		     size_t *size)
@@ -98,7 +98,7 @@ int volume_read(const CHAR16 *name, size_t size_max, char **text,
 	return error;
 }
 
-/* ---- Starting --------------------------------------------------------------- */
+/* ---- Starting ---------------------------------------------------------- */
 
 static CHAR16 *widen(const char *text)
 {
