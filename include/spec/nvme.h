@@ -177,6 +177,8 @@ enum nvme_io_opcode {
 #define NVME_OPCODE_BOTH 3
 
 #define NVME_COPY_FORMAT BITS(11, 8)	/* CDW12 */
+#define NVME_COPY_LBA 8		/* bytes into a source descriptor */
+#define NVME_COPY_BLOCKS 16
 #define NVME_RW_PRACT BIT(29)		/* CDW12, 6.9 */
 #define NVME_ZONE_SEND_ACTION BITS(7, 0)	/* CDW13 */
 #define NVME_ZONE_SET_EXTENSION 0x10
@@ -192,12 +194,14 @@ enum nvme_io_opcode {
 
 #define NVME_ABORT_SQID BITS(15, 0)	/* CDW10, 5.1 */
 #define NVME_ABORT_CID BITS(31, 16)
+#define NVME_ABORT_NOT_DONE BIT(0)	/* result */
 
 /* ---- Features, 5.21 -------------------------------------------------------- */
 
 #define NVME_FEATURE_ID BITS(7, 0)	/* CDW10 */
 #define NVME_FEATURE_SELECT BITS(10, 8)	/* CDW10 of Get Features */
 #define NVME_FEATURE_SELECT_SUPPORTED 3
+#define NVME_FEATURE_IS_CHANGEABLE BIT(2)	/* result of that */
 
 #define NVME_FEATURE_ARBITRATION 0x01
 #define NVME_FEATURE_LBA_RANGE 0x03
@@ -211,6 +215,7 @@ enum nvme_io_opcode {
 #define NVME_FEATURE_ENHANCED_METADATA 0x7d
 #define NVME_FEATURE_NS_METADATA 0x7f
 #define NVME_FEATURE_HOST_ID 0x81
+#define NVME_HOST_ID_EXTENDED BIT(0)	/* CDW11 */
 #define NVME_FEATURE_VENDOR 0xc0	/* and above */
 
 #define NVME_QUEUE_COUNT_SQ BITS(15, 0)	/* CDW11 and result, 0's based */
@@ -264,6 +269,7 @@ _Static_assert(offsetof(struct nvme_id_ctrl, oacs) == 256, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, hmpre) == 272, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, sgls) == 536, "5.15.2.2");
 
+#define NVME_OCFS_KNOWN BITS(1, 0)	/* Copy formats 0 and 1 */
 #define NVME_OACS_MI BIT(6)
 #define NVME_OACS_VIRTUALIZATION BIT(7)
 #define NVME_OACS_DOORBELL_BUFFER BIT(8)

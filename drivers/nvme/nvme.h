@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model: a controller, its hubs, their queues, a request. READ FIRST.
+ *
+ * A hub is one completion queue with all submission queues bound to it, on
+ * the guest's side and on the device's, under one lock. The admin pair is a
+ * hub; each I/O completion queue the guest creates is one; Sluice's own pair
+ * is one without a guest side.
+ *
+ * From a doorbell to a completion:
+ *	regs.c		the guest's write, checked; finds the hub
+ *	hub.c		fetch: copies each SQE once into a request
+ *	command.c	decodes it
+ *	dptr.c		walks its PRPs into the request's own pages
+ *	chain.c		asks the interceptors: pass, hold, or done
+ *	admin.c		what Sluice itself does with an admin command
+ *	hub.c		issue and kick; later reap and post
+ * Beside it: queue.c (memory and tables of hubs and queues), ctrl.c (enable,
+ * disable, reset), own.c (what Sluice asks the device), ns.c (namespaces),
+ * run.c (everything that crosses hubs), io.c (nvme_io.h), attach.c (PCI).
+ *
+ * Every completion the guest sees rides on one that the device made, so that
+ * Sluice never makes up an interrupt: what is answered without the device is
+ * issued as a carrier - a Flush or a Get Features without effect - whose
+ * result and status are replaced. For the same reason the device's CQ head
+ * follows the guest's: the device then raises, coalesces and withdraws
+ * interrupts as if the guest's queue were its own.
+ *
+ * Completions take the relayed path. The direct path would be a property of
+ * a hub too, chosen in admin.c when the queue is created.
+ *
+ * Lock order, outer first:
+ *	host->lock	registers, life cycle
+ *	admin hub->lock
+ *	hub->lock	never two I/O hubs at once
+ *	host->serial	hooks and callbacks of interceptors
+ *	host->table_lock, inbox_lock, ns_lock, pools: leaves
+ * Callbacks of host requests are called with host->serial only. Hooks run
+ * with the hub's lock held, so nvme_io_* calls take leaf locks only.
+ *
+ * A hub is freed by the last hub_put(): each CPU at work in it and each
+ * request that an interceptor holds has a reference, the tables have one.
+ */
+#ifndef SLUICE_NVME_H
+#define SLUICE_NVME_H
+
+#include "bits.h"
+#include "list.h"
+#include "lock.h"
+#include "log.h"
+#include "mmio.h"
+#include "nvme_io.h"
+#include "pool.h"
+#include "spec/nvme.h"
+#include "types.h"
+
+#define NVME_QUEUE_MAX 256	/* I/O pairs of the guest: ids from 1 */
+#define NVME_QUEUE_IDS (NVME_QUEUE_MAX + 2)	/* and 0, and Sluice's own */
+#define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
+#define NVME_ADMIN_SLOTS 64
+#define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
+#define NVME_CHAIN_MAX 8
+#define NVME_LIST_MAX 5		/* PRP list pages of a request: 8 MiB */
+#define NVME_TRANSFER_MAX (8ull << 20)
+#define NVME_NAMESPACE_MAX 1024
+#define NVME_HOST_REQUEST_MAX 64
+#define NVME_HOST_SLOTS 4	/* of a guest's queue, kept for Sluice */
+#define NVME_POOL_PAGES 512	/* PRP lists and copies of a controller */
+#define NVME_SPIN_US 2000	/* for a guest that polls */
+#define NVME_HOST_DEADLINE_US 5000000
+
+/* In guest memory: only as far as gmem_map() said. */
+struct guest_ring {
+	void *entries;
+	u32 size, head, tail;	/* size 0: no guest side */
+	bool phase;
+};
+
+/* In Sluice's memory, shared with the device. */
+struct shadow_ring {
+	void *entries;
+	u32 size, head, tail;
+	bool phase;
+};
+
+/* Where a request's data is. */
+struct dptr {
+	u64 size;		/* bytes of the guest's buffer; 0: none */
+	u32 page_count;		/* of 4 KiB that it touches */
+	u32 list_count;
+	u64 prp1, prp2;		/* checked, in 4 KiB pages, for the device */
+	u64 *lists[NVME_LIST_MAX];
+	void *copy;		/* a page of Sluice's that the device is given
+				 * in place of the guest's buffer */
+	void *scratch;		/* a second page, for Copy's hook */
+};
+
+enum nvme_owner {
+	OWNER_NONE,		/* free */
+	OWNER_HUB,		/* being worked on, or on hub->waiting */
+	OWNER_CHAIN,		/* held by an interceptor */
+	OWNER_DEVICE,
+	OWNER_LOST,		/* at the device, but nobody wants it */
+};
+
+enum nvme_stage {
+	STAGE_DATA,		/* needs pages for its data */
+	STAGE_CHAIN,		/* interceptors from `next_entry` on */
+	STAGE_CARRY,		/* answered: needs a carrier */
+};
+
+struct nvme_request {
+	struct list node;	/* sq->free, hub->waiting or host->inbox */
+	struct sq *sq;
+	u16 slot;		/* command id on the device */
+	u8 owner, stage;
+	u8 next_entry;		/* of the chain; those before have seen it */
+	bool has_place;		/* in the guest's completion queue */
+	bool is_carrier;	/* `completion` is the answer */
+	bool is_flush;		/* the device gets a Flush instead */
+	bool is_paused;		/* by a hook */
+	bool after_refresh;	/* waits until namespaces are read again */
+	bool in_inbox;		/* atomic */
+	bool is_finished;	/* in the inbox to be answered */
+	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
+	struct nvme_io_command cmd;
+	struct nvme_io_completion completion;
+	struct dptr data;
+	struct hub *new_hub;	/* Create CQ on its way */
+	struct sq *new_sq;	/* Create SQ on its way */
+	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */
+	u64 private[NVME_CHAIN_MAX];
+};
+
+struct sq {
+	struct list node;	/* hub->sqs or hub->dead_sqs */
+	struct hub *hub;
+	u16 id;
+	u16 slot_count, free_count;
+	u16 guest_slots;	/* as many the guest may have */
+	u16 guest_used;
+	u16 held_count;		/* by interceptors */
+	bool is_dead;		/* out of the tables */
+	u32 kicked;		/* shadow tail the device knows */
+	struct guest_ring guest;
+	struct shadow_ring shadow;
+	size_t shadow_pages, page_count;
+	struct list free;
+	struct nvme_request slots[];
+};
+
+struct hub {
+	struct nvme_host *host;
+	u16 id;			/* completion queue */
+	bool is_polled;		/* the guest gets no interrupt */
+	bool is_dead;		/* out of the tables */
+	struct lock lock;
+	u32 users;		/* atomic; see above */
+	u32 busy;		/* commands at the device, events apart */
+	u32 place_count;	/* promised in the guest's queue */
+	struct list sqs, dead_sqs;
+	struct list waiting;	/* for pages, places or slots */
+	struct guest_ring guest;
+	struct shadow_ring shadow;
+	u32 acknowledged;	/* shadow head the device knows */
+	u16 *shadow_heads;	/* shadow.head after each guest entry */
+	size_t shadow_pages, page_count;
+};
+
+/* A host request, or one of own.c's commands. */
+struct nvme_io_descriptor {
+	struct list node;	/* host->own_io, own_admin or done */
+	struct nvme_host *host;
+	struct nvme_sqe sqe;
+	u64 deadline_us;
+	bool is_internal;	/* own.c's: neither counted nor pooled */
+	bool has_buffers;
+	u32 n_lbas;
+	u16 status;
+	u32 result;
+	void (*done)(struct nvme_host *host, u16 status, void *arg);
+	void (*classic)(struct nvme_host *host, void *arg1, void *arg2,
+			void *arg3);
+	void *arg1, *arg2, *arg3;
+};
+
+struct nvme_namespace {
+	struct nvme_io_namespace public;
+	bool has_pi_only;	/* metadata is the 8 bytes of PI: PRACT */
+};
+
+struct ns_table {
+	struct nvme_namespace *entries;	/* sorted by nsid */
+	u32 count;
+};
+
+struct chain_entry {
+	struct nvme_io_interceptor *interceptor;
+	const struct nvme_io_plugin *plugin;
+	bool is_off;		/* failed, and `fail=` is open */
+};
+
+enum ctrl_state {
+	CTRL_DISABLED,
+	CTRL_STARTING,		/* the device is getting ready */
+	CTRL_PREPARING,		/* it is; own.c at work, RDY hidden */
+	CTRL_READY,
+	CTRL_STOPPING,		/* the guest wants it disabled */
+	CTRL_FAILED,		/* CFS shown until the guest disables it */
+};
+
+/* What own.c is doing. Under host->lock. */
+struct own {
+	const struct own_step *step;	/* NULL: idle */
+	struct nvme_io_descriptor command;	/* one at a time */
+	void *page;		/* its data */
+	bool is_pending;	/* it is at the device */
+	bool is_stale;		/* and nobody wants its answer */
+	bool is_end;		/* of the step */
+	bool is_temporary;	/* the pair is for on_init() only */
+	u32 cursor;		/* nsid or index, of the step */
+	u32 nn;			/* namespaces the device could have */
+	struct ns_table next;	/* being read */
+	struct hub *hub;	/* being created */
+	struct sq *sq;
+};
+
+struct nvme_host {
+	struct list node;
+	char name[8];
+	char serial_number[21], model[41];
+	struct pci_device *pci;
+	struct lock lock;
+
+	/* Registers. */
+	struct mmio_region region;
+	bool has_region;
+	u64 bar;		/* 0: not decoded */
+	u64 cap;		/* the device's */
+	u32 cc, aqa;		/* the guest's */
+	u64 asq, acq;
+	u32 doorbells[NVME_QUEUE_IDS][2];	/* last written: SQ, CQ */
+	u8 page_shift;		/* of the guest's CC.MPS */
+
+	/* Life cycle. */
+	u8 state;		/* written under lock, read anywhere */
+	bool was_ready;		/* logged once */
+	bool is_hidden;		/* attach failed, fail=closed */
+	bool is_being_reset;	/* a write of FLR is on its way */
+	bool device_stops;	/* EN=0 given to the device */
+	u32 device_cc;		/* last written */
+	u64 deadline_us;
+
+	/* Queues: [0] is the admin hub. Under table_lock. */
+	struct lock table_lock;
+	struct hub *hubs[NVME_QUEUE_IDS];
+	struct sq *sqs[NVME_QUEUE_IDS];
+	u16 granted;		/* I/O pairs the device gave */
+	u16 guest_queues;	/* the guest may have: its own setting */
+	u16 guest_queues_max;
+	u16 own_id;		/* of Sluice's pair; 0: none */
+	u32 event_count;	/* requests outstanding; under admin hub */
+
+	/* Limits and what Identify said. */
+	u32 transfer_max;	/* bytes */
+	bool has_standard_io, has_standard_admin;	/* vendor commands
+				 * say their length in CDW10 */
+	u32 unsafe_count;	/* addresses refused; atomic */
+	struct lock ns_lock;
+	struct ns_table ns;
+	bool is_refreshing;	/* own.c reads the namespaces again, */
+	bool wants_refresh;	/* and once more after that */
+
+	/* Crossing hubs: run.c. */
+	struct lock inbox_lock;
+	struct list inbox;	/* requests that interceptors let go */
+	struct list own_io, own_admin;	/* descriptors to be issued */
+	struct list done;	/* descriptors to be called back */
+	bool is_online;		/* host requests are accepted */
+	u32 own_count;		/* descriptors not yet called back */
+	u32 busy;		/* sum over hubs: interrupts are watched */
+	u32 work;		/* enum run_work; atomic */
+	bool is_starved;	/* somebody waits for a page */
+	u64 next_check_us;	/* deadlines */
+
+	struct chain_entry chain[NVME_CHAIN_MAX];
+	u32 chain_count;
+	u32 started_count;	/* nvme_io_start_fetching_g_reqs(); atomic */
+	struct log_limit log_limit;	/* of nvme_io_log_limited() */
+	const struct nvme_io_plugin *attaching;
+	struct lock serial;
+	bool needs_serial;
+
+	struct own own;
+	struct pool pages;	/* is_starved when a get failed */
+	struct pool descriptors;
+};
+
+/* ---- attach.c ----------------------------------------------------------- */
+
+struct attach_limits {
+	u32 max_queues, mdts_kb;	/* settings; 0: not given */
+};
+extern struct attach_limits attach_limits;
+
+/* All controllers, for the interrupt listener. Grows at attach only. */
+extern struct list attach_hosts;
+
+/* ---- regs.c ------------------------------------------------------------- */
+
+void regs_access(struct mmio_region *region, struct mmio_access *access);
+/* Where doorbells end that Sluice answers, from the start of the BAR. */
+u64 regs_doorbell_end(const struct nvme_host *host);
+u32 regs_read32(struct nvme_host *host, u32 offset);	/* the device's */
+void regs_write32(struct nvme_host *host, u32 offset, u32 value);
+void regs_write64(struct nvme_host *host, u32 offset, u64 value);
+/* is_cq: the completion queue head doorbell. */
+void regs_kick(struct nvme_host *host, u16 id, bool is_cq, u32 value);
+
+/* ---- ctrl.c ------------------------------------------------------------- */
+
+/* The guest's CC and CSTS. host->lock held. */
+void ctrl_write_cc(struct nvme_host *host, u32 value);
+u32 ctrl_read_csts(struct nvme_host *host);
+/* Takes the life cycle on as far as the device has come. host->lock held. */
+void ctrl_step(struct nvme_host *host);
+/* The device was reset behind the guest's driver (FLR, D3): takes the lock. */
+void ctrl_was_reset(struct nvme_host *host);
+/* Preparation did not work: `fail=` decides. host->lock held. */
+void ctrl_fail(struct nvme_host *host, const char *why);
+static inline bool ctrl_is_ready(const struct nvme_host *host)
+{
+	return READ_ONCE(host->state) == CTRL_READY;
+}
+
+/* ---- own.c -------------------------------------------------------------- */
+
+/* All but the last with host->lock held. */
+void own_prepare(struct nvme_host *host);
+void own_step(struct nvme_host *host);	/* as far as it goes now */
+void own_stop(struct nvme_host *host);
+static inline bool own_is_idle(const struct nvme_host *host)
+{
+	return !host->own.step;
+}
+/* The namespaces are to be read again. Any lock may be held. */
+void own_want_refresh(struct nvme_host *host);
+
+/* ---- queue.c ------------------------------------------------------------ */
+
+/* NULL: no memory. guest_size 0: no guest side. Not yet in a table. */
+struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
+		      void *guest_entries, u32 guest_size);
+struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
+		    u32 guest_size);
+/* Only of one that never was in a table. NULL is allowed. */
+void sq_free(struct sq *sq);
+
+/* Referenced, or NULL. */
+struct hub *hub_get(struct nvme_host *host, u16 id);
+struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id);
+void hub_ref(struct hub *hub);
+void hub_put(struct hub *hub);
+/* Next hub from *id on, referenced; *id is moved behind it. NULL: no more. */
+struct hub *hub_next(struct nvme_host *host, u32 *id);
+
+/* Into and out of the tables; -EEXIST. hub->lock held for SQs. */
+int hub_publish(struct hub *hub);
+int sq_publish(struct hub *hub, struct sq *sq);
+void sq_retire(struct sq *sq);
+/* Drops whatever is under way in it. Takes hub->lock. */
+void hub_retire(struct hub *hub);
+struct sq *sq_find(struct hub *hub, u16 id);	/* hub->lock held */
+
+struct nvme_request *request_alloc(struct sq *sq);
+void request_free(struct nvme_request *req);
+
+/* ---- hub.c: hub->lock held ---------------------------------------------- */
+
+/* The guest's doorbells, value not yet checked. */
+void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail);
+void hub_ring_cq(struct hub *hub, u32 head);
+/* What the device has completed. */
+void hub_reap(struct hub *hub);
+/* Completions, then what waits, then the guest's queues, then doorbells. */
+void hub_work(struct hub *hub);
+/* A request goes on after its owner let it go. */
+void hub_go_on(struct nvme_request *req);
+/* The guest gets req->completion, by way of a carrier. */
+void hub_answer(struct nvme_request *req, u16 status, u32 result);
+/* Room for one more of the guest's completions? */
+bool hub_take_place(struct nvme_request *req);
+/* Called without the lock: is a completion there? */
+bool hub_has_completion(const struct hub *hub);
+/* No longer at the device, nor counted as such. */
+void hub_leave_device(struct nvme_request *req);
+
+/* ---- command.c ----------------------------------------------------------- */
+
+/* Fills req->cmd from req->sqe; an NVMe status. */
+u16 command_decode(struct nvme_request *req);
+u16 command_decode_admin(struct nvme_request *req);
+
+/* ---- dptr.c --------------------------------------------------------------- */
+
+/*
+ * Makes the device's PRPs for cmd.data_size bytes. 0 and *status says whether
+ * the guest's were good, or -EAGAIN: no page free, nothing kept.
+ */
+int dptr_prepare(struct nvme_request *req, u16 *status);
+void dptr_release(struct nvme_request *req);
+/* The guest's may not be given to the device: said in the log, counted. */
+bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size);
+/* 0, or -EFAULT: outside the data, or not RAM. */
+int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size);
+int dptr_write(struct nvme_request *req, u64 offset, const void *from,
+	       size_t size);
+/* Guest-physical address of 4 KiB page `index` of the data. */
+u64 dptr_page(const struct dptr *data, u32 index);
+
+/* ---- chain.c ---------------------------------------------------------------- */
+
+int chain_attach(struct nvme_host *host);
+/* From req->next_entry on. hub->lock held. */
+enum nvme_io_verdict chain_submit(struct nvme_request *req);
+void chain_complete(struct nvme_request *req);
+void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
+		    void *data);
+bool chain_needs(const struct nvme_host *host, u32 need);
+/* host->lock held. start: on_init() of all; may fail the controller. */
+void chain_start(struct nvme_host *host);
+bool chain_has_started(struct nvme_host *host);
+bool chain_can_stop(struct nvme_host *host);
+void chain_switch_off(struct nvme_host *host);
+void chain_lock(struct nvme_host *host);
+void chain_unlock(struct nvme_host *host);
+/* "gate trace" for the log. */
+void chain_describe(const struct nvme_host *host, char *text, size_t size);
+
+/* ---- admin.c ------------------------------------------------------------------ */
+
+/* After the chain. true: issue it; false: answered. admin hub->lock held. */
+bool admin_submit(struct nvme_request *req);
+/* The device has answered. true: post it; false: waits. */
+bool admin_complete(struct nvme_request *req);
+
+/* ---- ns.c ----------------------------------------------------------------------- */
+
+/* A copy. 0, or -ENOENT. */
+int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out);
+int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out);
+u32 ns_count(struct nvme_host *host);
+/* The new table becomes the one in use; the old is there to be refilled. */
+void ns_swap(struct nvme_host *host, struct ns_table *next);
+/* From Identify Namespace data. */
+void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id);
+
+/* ---- run.c ------------------------------------------------------------------------ */
+
+enum run_work {
+	RUN_INBOX = 1,		/* requests let go by interceptors */
+	RUN_OWN = 2,		/* descriptors to be issued */
+	RUN_DONE = 4,		/* descriptors to be called back */
+	RUN_HUBS = 8,		/* what hubs wait for may be there */
+	RUN_STEP = 16,		/* ctrl_step() */
+};
+
+/* Moves everything that can move. No lock held. */
+void run_all(struct nvme_host *host);
+/* The same after looking for completions of every hub. */
+void run_poll(struct nvme_host *host);
+/* A guest's doorbell. */
+void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value);
+void run_listen(void);
+/* Any lock may be held in the following. */
+void run_release(struct nvme_request *req);	/* into the inbox */
+/* 0, or -ENODEV: the controller is not running. */
+int run_submit(struct nvme_io_descriptor *desc, bool is_admin);
+void run_done(struct nvme_io_descriptor *desc, u16 status, u32 result);
+struct nvme_io_descriptor *run_next_own(struct hub *hub);
+void run_wake(struct nvme_host *host, enum run_work work);
+/* Host requests are taken, or (false) all that wait are aborted. */
+void run_set_online(struct nvme_host *host, bool is_online);
+
+#endif

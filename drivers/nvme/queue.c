@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory of hubs, submission queues and requests, the tables that lead from
+ * a queue id to them, and who may still be using what.
+ */
+#include <errno.h>
+
+#include "nvme.h"
+#include "page.h"
+
+static size_t pages_of(size_t size)
+{
+	return (size + PAGE_MASK) >> PAGE_SHIFT;
+}
+
+struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
+		      void *guest_entries, u32 guest_size)
+{
+	size_t size = sizeof(struct hub) + guest_size * sizeof(u16);
+	struct hub *hub = page_alloc(pages_of(size));
+
+	if (!hub)
+		return NULL;
+	hub->page_count = pages_of(size);
+	hub->shadow_pages = pages_of(shadow_size * sizeof(struct nvme_cqe));
+	hub->shadow.entries = page_alloc(hub->shadow_pages);
+	if (!hub->shadow.entries) {
+		page_free(hub, hub->page_count);
+		return NULL;
+	}
+	hub->host = host;
+	hub->id = id;
+	hub->users = 1;
+	list_init(&hub->sqs);
+	list_init(&hub->dead_sqs);
+	list_init(&hub->waiting);
+	hub->shadow.size = shadow_size;
+	hub->shadow.phase = true;
+	hub->guest.entries = guest_entries;
+	hub->guest.size = guest_size;
+	hub->guest.phase = true;
+	hub->shadow_heads = (u16 *)(hub + 1);
+	return hub;
+}
+
+static void init_slots(struct sq *sq, u32 count)
+{
+	list_init(&sq->free);
+	sq->slot_count = sq->free_count = count;
+	sq->guest_slots = count > 2 * NVME_HOST_SLOTS ?
+		count - NVME_HOST_SLOTS : count;
+	for (u32 i = 0; i < count; i++) {
+		sq->slots[i].sq = sq;
+		sq->slots[i].slot = i;
+		list_add_tail(&sq->free, &sq->slots[i].node);
+	}
+}
+
+struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
+		    u32 guest_size)
+{
+	size_t size = sizeof(struct sq) +
+		slot_count * sizeof(struct nvme_request);
+	struct sq *sq = page_alloc(pages_of(size));
+
+	if (!sq)
+		return NULL;
+	sq->page_count = pages_of(size);
+	/* One more than slots: a ring with as many entries is never full. */
+	sq->shadow.size = slot_count + 1;
+	sq->shadow_pages = pages_of(sq->shadow.size * sizeof(struct nvme_sqe));
+	sq->shadow.entries = page_alloc(sq->shadow_pages);
+	if (!sq->shadow.entries) {
+		page_free(sq, sq->page_count);
+		return NULL;
+	}
+	sq->id = id;
+	list_init(&sq->node);
+	sq->guest.entries = guest_entries;
+	sq->guest.size = guest_size;
+	init_slots(sq, slot_count);
+	return sq;
+}
+
+void sq_free(struct sq *sq)
+{
+	if (!sq)
+		return;
+	list_remove(&sq->node);
+	page_free(sq->shadow.entries, sq->shadow_pages);
+	page_free(sq, sq->page_count);
+}
+
+/* ---- References ---------------------------------------------------------- */
+
+void hub_ref(struct hub *hub)
+{
+	__atomic_fetch_add(&hub->users, 1, __ATOMIC_RELAXED);
+}
+
+void hub_put(struct hub *hub)
+{
+	if (!hub || __atomic_sub_fetch(&hub->users, 1, __ATOMIC_ACQ_REL))
+		return;
+	ASSERT(list_is_empty(&hub->sqs) && list_is_empty(&hub->dead_sqs));
+	page_free(hub->shadow.entries, hub->shadow_pages);
+	page_free(hub, hub->page_count);
+}
+
+struct hub *hub_get(struct nvme_host *host, u16 id)
+{
+	struct hub *hub = NULL;
+
+	if (id >= NVME_QUEUE_IDS)
+		return NULL;
+	lock_acquire(&host->table_lock);
+	hub = host->hubs[id];
+	if (hub)
+		hub_ref(hub);
+	lock_release(&host->table_lock);
+	return hub;
+}
+
+struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id)
+{
+	struct hub *hub = NULL;
+
+	if (sq_id >= NVME_QUEUE_IDS)
+		return NULL;
+	lock_acquire(&host->table_lock);
+	if (host->sqs[sq_id]) {
+		hub = host->sqs[sq_id]->hub;
+		hub_ref(hub);
+	}
+	lock_release(&host->table_lock);
+	return hub;
+}
+
+struct hub *hub_next(struct nvme_host *host, u32 *id)
+{
+	struct hub *hub = NULL;
+
+	lock_acquire(&host->table_lock);
+	while (*id < NVME_QUEUE_IDS && !hub)
+		hub = host->hubs[(*id)++];
+	if (hub)
+		hub_ref(hub);
+	lock_release(&host->table_lock);
+	return hub;
+}
+
+/* ---- Tables ---------------------------------------------------------------- */
+
+int hub_publish(struct hub *hub)
+{
+	struct nvme_host *host = hub->host;
+	int error = 0;
+
+	lock_acquire(&host->table_lock);
+	if (host->hubs[hub->id])
+		error = -EEXIST;
+	else
+		host->hubs[hub->id] = hub;
+	lock_release(&host->table_lock);
+	return error;
+}
+
+int sq_publish(struct hub *hub, struct sq *sq)
+{
+	struct nvme_host *host = hub->host;
+	int error = -EEXIST;
+
+	lock_assert_held(&hub->lock);
+	lock_acquire(&host->table_lock);
+	if (!host->sqs[sq->id] && !hub->is_dead) {
+		sq->hub = hub;
+		host->sqs[sq->id] = sq;
+		list_add_tail(&hub->sqs, &sq->node);
+		error = 0;
+	}
+	lock_release(&host->table_lock);
+	return error;
+}
+
+struct sq *sq_find(struct hub *hub, u16 id)
+{
+	struct list *node;
+
+	list_for_each(node, &hub->sqs) {
+		struct sq *sq = container_of(node, struct sq, node);
+
+		if (sq->id == id)
+			return sq;
+	}
+	return NULL;
+}
+
+/*
+ * The device has forgotten the command. One that an interceptor holds stays
+ * until the interceptor lets it go.
+ */
+static void drop_request(struct nvme_request *req)
+{
+	if (req->owner == OWNER_NONE || req->owner == OWNER_CHAIN)
+		return;
+	if (req->owner == OWNER_DEVICE)
+		hub_leave_device(req);
+	if (req->own)
+		run_done(req->own, NVME_IO_ABORTED, 0);
+	list_remove(&req->node);
+	request_free(req);
+}
+
+void sq_retire(struct sq *sq)
+{
+	struct hub *hub = sq->hub;
+	struct nvme_host *host = hub->host;
+
+	lock_assert_held(&hub->lock);
+	lock_acquire(&host->table_lock);
+	host->sqs[sq->id] = NULL;
+	lock_release(&host->table_lock);
+	list_remove(&sq->node);
+	sq->is_dead = true;
+	for (u32 i = 0; i < sq->slot_count; i++)
+		drop_request(&sq->slots[i]);
+	if (sq->held_count)
+		list_add_tail(&hub->dead_sqs, &sq->node);
+	else
+		sq_free(sq);
+}
+
+void hub_retire(struct hub *hub)
+{
+	struct nvme_host *host = hub->host;
+	struct list *node, *after;
+
+	lock_acquire(&host->table_lock);
+	host->hubs[hub->id] = NULL;
+	lock_release(&host->table_lock);
+	lock_acquire(&hub->lock);
+	hub->is_dead = true;
+	list_for_each_safe(node, after, &hub->sqs)
+		sq_retire(container_of(node, struct sq, node));
+	lock_release(&hub->lock);
+	hub_put(hub);
+}
+
+/* ---- Requests ---------------------------------------------------------------- */
+
+struct nvme_request *request_alloc(struct sq *sq)
+{
+	struct list *node = list_pop(&sq->free);
+	struct nvme_request *req;
+	u16 slot;
+
+	if (!node)
+		return NULL;
+	sq->free_count--;
+	req = container_of(node, struct nvme_request, node);
+	ASSERT(req->owner == OWNER_NONE);
+	slot = req->slot;
+	*req = (struct nvme_request){ .sq = sq, .slot = slot };
+	list_init(&req->node);
+	req->owner = OWNER_HUB;
+	return req;
+}
+
+void request_free(struct nvme_request *req)
+{
+	struct sq *sq = req->sq;
+
+	ASSERT(req->owner == OWNER_HUB || req->owner == OWNER_LOST);
+	dptr_release(req);
+	hub_put(req->new_hub);
+	sq_free(req->new_sq);
+	if (req->has_place)
+		sq->hub->place_count--;
+	if (!req->own && req->owner == OWNER_HUB)
+		sq->guest_used--;
+	req->owner = OWNER_NONE;
+	list_add_tail(&sq->free, &req->node);
+	sq->free_count++;
+}

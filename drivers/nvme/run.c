@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What crosses hubs, or comes by itself: interrupts, host requests and their
+ * callbacks, requests that interceptors let go, deadlines.
+ */
+#include <errno.h>
+
+#include "clock.h"
+#include "irq.h"
+#include "nvme.h"
+
+#define CHECK_US 50000		/* between two looks at deadlines */
+
+/* ---- Into the lists: any lock may be held ------------------------------------- */
+
+void run_wake(struct nvme_host *host, enum run_work work)
+{
+	__atomic_fetch_or(&host->work, work, __ATOMIC_RELEASE);
+}
+
+void run_release(struct nvme_request *req)
+{
+	struct nvme_host *host = req->sq->hub->host;
+
+	lock_acquire(&host->inbox_lock);
+	if (!req->in_inbox) {
+		__atomic_store_n(&req->in_inbox, true, __ATOMIC_RELEASE);
+		list_add_tail(&host->inbox, &req->node);
+	}
+	lock_release(&host->inbox_lock);
+	run_wake(host, RUN_INBOX);
+}
+
+int run_submit(struct nvme_io_descriptor *desc, bool is_admin)
+{
+	struct nvme_host *host = desc->host;
+	bool is_online;
+
+	desc->deadline_us = clock_deadline_us(NVME_HOST_DEADLINE_US);
+	lock_acquire(&host->inbox_lock);
+	is_online = host->is_online;
+	if (is_online) {
+		list_add_tail(is_admin ? &host->own_admin : &host->own_io,
+			      &desc->node);
+		host->own_count += !desc->is_internal;
+	}
+	lock_release(&host->inbox_lock);
+	run_wake(host, RUN_OWN);
+	return is_online ? 0 : -ENODEV;
+}
+
+static void finish_own(struct nvme_io_descriptor *desc, u16 status, u32 result)
+{
+	lock_assert_held(&desc->host->inbox_lock);
+	desc->status = status;
+	desc->result = result;
+	list_add_tail(&desc->host->done, &desc->node);
+}
+
+void run_done(struct nvme_io_descriptor *desc, u16 status, u32 result)
+{
+	struct nvme_host *host = desc->host;
+
+	lock_acquire(&host->inbox_lock);
+	finish_own(desc, status, result);
+	lock_release(&host->inbox_lock);
+	run_wake(host, RUN_DONE);
+}
+
+/* Which list a hub serves: a device with one I/O pair has the guest's only. */
+static struct list *own_list(const struct hub *hub)
+{
+	struct nvme_host *host = hub->host;
+
+	if (!hub->id)
+		return &host->own_admin;
+	if (!host->own_id || host->own_id == hub->id)
+		return &host->own_io;
+	return NULL;
+}
+
+struct nvme_io_descriptor *run_next_own(struct hub *hub)
+{
+	struct nvme_host *host = hub->host;
+	struct list *list = own_list(hub);
+	struct list *node;
+
+	if (!list || list_is_empty(list))
+		return NULL;
+	lock_acquire(&host->inbox_lock);
+	node = list_pop(list);
+	lock_release(&host->inbox_lock);
+	return node ? container_of(node, struct nvme_io_descriptor, node) :
+		NULL;
+}
+
+static void abort_list(struct list *list, u16 status, u64 now_us)
+{
+	struct list *node, *after;
+
+	list_for_each_safe(node, after, list) {
+		struct nvme_io_descriptor *desc =
+			container_of(node, struct nvme_io_descriptor, node);
+
+		if (desc->deadline_us > now_us)
+			continue;
+		list_remove(node);
+		finish_own(desc, status, 0);
+	}
+}
+
+static void abort_waiting(struct nvme_host *host, u16 status, u64 now_us)
+{
+	lock_assert_held(&host->inbox_lock);
+	abort_list(&host->own_admin, status, now_us);
+	abort_list(&host->own_io, status, now_us);
+	run_wake(host, RUN_DONE);
+}
+
+void run_set_online(struct nvme_host *host, bool is_online)
+{
+	lock_acquire(&host->inbox_lock);
+	host->is_online = is_online;
+	if (!is_online)
+		abort_waiting(host, NVME_IO_ABORTED, ~0ull);
+	lock_release(&host->inbox_lock);
+}
+
+/* ---- Out of the lists: no lock held --------------------------------------------- */
+
+static void visit(struct hub *hub)
+{
+	lock_acquire(&hub->lock);
+	hub_work(hub);
+	lock_release(&hub->lock);
+}
+
+static void visit_hubs(struct nvme_host *host)
+{
+	struct hub *hub;
+	u32 id = 0;
+
+	while ((hub = hub_next(host, &id))) {
+		visit(hub);
+		hub_put(hub);
+	}
+}
+
+/* Its queue may be gone; then its memory waited for this. */
+static void let_go(struct nvme_request *req)
+{
+	struct sq *sq = req->sq;
+	struct hub *hub = sq->hub;
+	bool is_finished = req->is_finished;
+
+	req->in_inbox = false;
+	ASSERT(req->owner == OWNER_CHAIN && sq->held_count);
+	req->owner = OWNER_HUB;
+	sq->held_count--;
+	if (sq->is_dead) {
+		request_free(req);
+		if (!sq->held_count)
+			sq_free(sq);
+	} else if (is_finished) {
+		hub_answer(req, req->completion.status,
+			   req->completion.result);
+	} else {
+		hub_go_on(req);
+	}
+	if (!hub->is_dead)
+		hub_work(hub);
+}
+
+static void drain_inbox(struct nvme_host *host)
+{
+	struct nvme_request *req;
+	struct list *node;
+	struct hub *hub;
+
+	for (;;) {
+		lock_acquire(&host->inbox_lock);
+		node = list_pop(&host->inbox);
+		lock_release(&host->inbox_lock);
+		if (!node)
+			return;
+		req = container_of(node, struct nvme_request, node);
+		/* The reference that it held: see hold() in hub.c. */
+		hub = req->sq->hub;
+		lock_acquire(&hub->lock);
+		let_go(req);
+		lock_release(&hub->lock);
+		hub_put(hub);
+	}
+}
+
+static void call_back(struct nvme_io_descriptor *desc)
+{
+	struct nvme_host *host = desc->host;
+
+	if (desc->is_internal) {
+		desc->done(host, desc->status, desc->arg1);
+		return;
+	}
+	chain_lock(host);
+	if (desc->classic)
+		desc->classic(host, desc->arg1, desc->arg2, desc->arg3);
+	else
+		desc->done(host, desc->status, desc->arg1);
+	chain_unlock(host);
+	pool_put(&host->descriptors, desc);
+	lock_acquire(&host->inbox_lock);
+	host->own_count--;
+	lock_release(&host->inbox_lock);
+	/* A new start waits for the callbacks of the last. */
+	if (!ctrl_is_ready(host))
+		run_wake(host, RUN_STEP);
+}
+
+static void drain_done(struct nvme_host *host)
+{
+	struct list *node;
+
+	for (;;) {
+		lock_acquire(&host->inbox_lock);
+		node = list_pop(&host->done);
+		lock_release(&host->inbox_lock);
+		if (!node)
+			return;
+		call_back(container_of(node, struct nvme_io_descriptor, node));
+	}
+}
+
+static void step(struct nvme_host *host)
+{
+	lock_acquire(&host->lock);
+	ctrl_step(host);
+	lock_release(&host->lock);
+}
+
+void run_all(struct nvme_host *host)
+{
+	u32 work;
+
+	if (!READ_ONCE(host->work))
+		return;
+	irq_watch_get();
+	while ((work = __atomic_exchange_n(&host->work, 0, __ATOMIC_ACQUIRE))) {
+		if (work & RUN_INBOX)
+			drain_inbox(host);
+		if (work & (RUN_OWN | RUN_HUBS))
+			visit_hubs(host);
+		if (work & RUN_DONE)
+			drain_done(host);
+		if (work & RUN_STEP)
+			step(host);
+	}
+	irq_watch_put();
+}
+
+/* ---- Deadlines --------------------------------------------------------------------- */
+
+/* The command stays at the device; its slot is free when that answers. */
+static void lose_late(struct sq *sq, u64 now_us)
+{
+	for (u32 i = 0; i < sq->slot_count; i++) {
+		struct nvme_request *req = &sq->slots[i];
+		struct nvme_io_descriptor *desc = req->own;
+
+		if (req->owner != OWNER_DEVICE || !desc ||
+		    desc->deadline_us > now_us)
+			continue;
+		hub_leave_device(req);
+		req->owner = OWNER_LOST;
+		req->own = NULL;
+		log_limited(LOG_WARN, "%s: sq%u: no answer to opcode %02x "
+			    "in %llu s", sq->hub->host->name, sq->id,
+			    desc->sqe.opcode, NVME_HOST_DEADLINE_US / 1000000ull);
+		run_done(desc, NVME_IO_TIMED_OUT, 0);
+	}
+}
+
+static void check_hub(struct hub *hub, u64 now_us)
+{
+	struct list *node;
+
+	if (!READ_ONCE(hub->busy) || !own_list(hub))
+		return;
+	lock_acquire(&hub->lock);
+	list_for_each(node, &hub->sqs)
+		lose_late(container_of(node, struct sq, node), now_us);
+	lock_release(&hub->lock);
+}
+
+static void check_deadlines(struct nvme_host *host)
+{
+	u64 now_us = clock_now_us();
+	struct hub *hub;
+	u32 id = 0;
+
+	if (now_us < READ_ONCE(host->next_check_us))
+		return;
+	WRITE_ONCE(host->next_check_us, now_us + CHECK_US);
+	lock_acquire(&host->inbox_lock);
+	abort_waiting(host, NVME_IO_TIMED_OUT, now_us);
+	lock_release(&host->inbox_lock);
+	while ((hub = hub_next(host, &id))) {
+		check_hub(hub, now_us);
+		hub_put(hub);
+	}
+}
+
+/* ---- Looking for completions --------------------------------------------------------- */
+
+static void reap_hubs(struct nvme_host *host)
+{
+	struct hub *hub;
+	u32 id = 0;
+
+	while ((hub = hub_next(host, &id))) {
+		if (hub_has_completion(hub))
+			visit(hub);
+		hub_put(hub);
+	}
+}
+
+void run_poll(struct nvme_host *host)
+{
+	irq_watch_get();
+	reap_hubs(host);
+	check_deadlines(host);
+	run_all(host);
+	irq_watch_put();
+}
+
+static void on_interrupt(struct irq_listener *listener)
+{
+	struct list *node;
+
+	(void)listener;
+	list_for_each(node, &attach_hosts) {
+		struct nvme_host *host =
+			container_of(node, struct nvme_host, node);
+
+		if (READ_ONCE(host->busy) || READ_ONCE(host->own_count))
+			run_poll(host);
+	}
+}
+
+void run_listen(void)
+{
+	static struct irq_listener listener = { .interrupt = on_interrupt };
+
+	irq_listen(&listener);
+}
+
+/* ---- Doorbells --------------------------------------------------------------------------- */
+
+/* Nothing but Sluice's own commands is under way: no interrupt will come. */
+static bool is_alone(struct nvme_host *host)
+{
+	return READ_ONCE(host->own_count) &&
+		READ_ONCE(host->busy) <= READ_ONCE(host->own_count);
+}
+
+/*
+ * A guest that polls its queue in memory makes no exit, and Sluice's own
+ * commands raise no interrupt: those are waited for here, for a while.
+ */
+static void spin(struct nvme_host *host, struct hub *hub)
+{
+	u64 deadline_us = clock_deadline_us(NVME_SPIN_US);
+
+	while (((hub->is_polled && READ_ONCE(hub->busy)) || is_alone(host)) &&
+	       !clock_is_past(deadline_us)) {
+		run_poll(host);
+		cpu_relax();
+	}
+}
+
+static void ring(struct hub *hub, u16 id, bool is_cq, u32 value)
+{
+	struct sq *sq = is_cq ? NULL : sq_find(hub, id);
+
+	if (hub->is_dead || (!is_cq && !sq))
+		return;
+	if (is_cq)
+		hub_ring_cq(hub, value);
+	else
+		hub_ring_sq(hub, sq, value);
+	hub_work(hub);
+}
+
+void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
+{
+	struct hub *hub = is_cq ? hub_get(host, id) : hub_get_by_sq(host, id);
+
+	if (!hub || !hub->guest.size) {
+		log_limited(LOG_WARN, "%s: doorbell of %s%u, which is not there",
+			    host->name, is_cq ? "cq" : "sq", id);
+		hub_put(hub);
+		return;
+	}
+	irq_watch_get();
+	lock_acquire(&hub->lock);
+	ring(hub, id, is_cq, value);
+	lock_release(&hub->lock);
+	run_all(host);
+	spin(host, hub);
+	hub_put(hub);
+	irq_watch_put();
+}
