@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The chain of interceptors: which plug-ins take part and in what order, and
+ * how a command, its completion and Identify data go through their hooks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nvme.h"
+#include "setting.h"
+
+/* The linker's: empty when no plug-in was compiled in. */
+extern const struct nvme_io_plugin *const __start_nvme_io_plugins[]
+	__attribute__((weak));
+extern const struct nvme_io_plugin *const __stop_nvme_io_plugins[]
+	__attribute__((weak));
+
+/* `chain =`; without it, every plug-in in the order of linking. */
+static const struct nvme_io_plugin *order[NVME_CHAIN_MAX];
+static u32 order_count;
+static bool order_is_given;
+
+#define for_each_plugin(p) \
+	for ((p) = __start_nvme_io_plugins; (p) < __stop_nvme_io_plugins; (p)++)
+
+/* ---- Settings ---------------------------------------------------------------- */
+
+static const struct nvme_io_plugin *find_plugin(const char *name, size_t length)
+{
+	const struct nvme_io_plugin *const *p;
+
+	for_each_plugin(p)
+		if (strlen((*p)->name) == length &&
+		    !strncmp((*p)->name, name, length))
+			return *p;
+	return NULL;
+}
+
+static bool is_in_order(const struct nvme_io_plugin *plugin)
+{
+	for (u32 i = 0; i < order_count; i++)
+		if (order[i] == plugin)
+			return true;
+	return false;
+}
+
+static int add_word(const char *word, size_t length, char *why, size_t size)
+{
+	const struct nvme_io_plugin *plugin = find_plugin(word, length);
+
+	if (!plugin) {
+		snprintf(why, size, "no plug-in '%.*s' is compiled in",
+			 (int)length, word);
+		return -ENOENT;
+	}
+	if (is_in_order(plugin) || order_count == NVME_CHAIN_MAX) {
+		snprintf(why, size, "'%s' once, and at most %d plug-ins",
+			 plugin->name, NVME_CHAIN_MAX);
+		return -EINVAL;
+	}
+	order[order_count++] = plugin;
+	return 0;
+}
+
+static int apply_chain(const struct setting *setting, char *why, size_t size)
+{
+	const char *separators = ", \t";
+	const char *word = setting->value;
+	int error = 0;
+
+	if (order_is_given)
+		return -EEXIST;
+	order_is_given = true;
+	for (word += strspn(word, separators); *word && !error;
+	     word += strspn(word, separators)) {
+		size_t length = strcspn(word, separators);
+
+		error = add_word(word, length, why, size);
+		word += length;
+	}
+	return error;
+}
+
+static const struct setting_handler chain_setting = {
+	.key = "chain",
+	.expects = "names of plug-ins, in order: gate, trace",
+	.apply = apply_chain,
+};
+SETTING(chain_setting);
+
+/* "name" and "name.something" are the plug-in's own. */
+static int apply_plugin(const struct setting *setting, char *why, size_t size)
+{
+	const struct nvme_io_plugin *plugin =
+		find_plugin(setting->key, strcspn(setting->key, "."));
+
+	if (!plugin || !plugin->configure)
+		return -ENOENT;
+	return plugin->configure(setting->line, setting->key, setting->value,
+				 why, size) ? -EINVAL : 0;
+}
+
+static const struct setting_handler plugin_setting = {
+	.apply = apply_plugin,
+};
+SETTING(plugin_setting);
+
+/* ---- Attach ------------------------------------------------------------------------- */
+
+static void use_default_order(void)
+{
+	const struct nvme_io_plugin *const *p;
+
+	if (order_is_given)
+		return;
+	order_is_given = true;
+	for_each_plugin(p)
+		if (order_count < NVME_CHAIN_MAX)
+			order[order_count++] = *p;
+}
+
+int chain_attach(struct nvme_host *host)
+{
+	use_default_order();
+	for (u32 i = 0; i < order_count; i++) {
+		host->attaching = order[i];
+		if (!order[i]->attach || !order[i]->attach(host))
+			continue;
+		log_error("%s: plug-in %s cannot take part", host->name,
+			  order[i]->name);
+		if (config_fail_closed())
+			return -ENODEV;
+	}
+	host->attaching = NULL;
+	return 0;
+}
+
+void nvme_io_install_interceptor(struct nvme_host *host,
+				 struct nvme_io_interceptor *interceptor)
+{
+	if (!host->attaching || host->chain_count == NVME_CHAIN_MAX)
+		panic("%s: interceptor %u installed %s", host->name,
+		      host->chain_count, host->attaching ? "past the last" :
+		      "after attach");
+	host->chain[host->chain_count++] = (struct chain_entry){
+		.interceptor = interceptor, .plugin = host->attaching,
+	};
+	if (!(interceptor->needs & NVME_IO_CONCURRENT))
+		host->needs_serial = true;
+}
+
+bool chain_needs(const struct nvme_host *host, u32 need)
+{
+	for (u32 i = 0; i < host->chain_count; i++)
+		if (host->chain[i].interceptor->needs & need)
+			return true;
+	return false;
+}
+
+static const char *name_of(const struct chain_entry *entry)
+{
+	return entry->interceptor->name ? entry->interceptor->name :
+		entry->plugin->name;
+}
+
+void chain_describe(const struct nvme_host *host, char *text, size_t size)
+{
+	size_t used = 0;
+
+	*text = '\0';
+	for (u32 i = 0; i < host->chain_count && used < size; i++)
+		if (!host->chain[i].is_off)
+			used += snprintf(text + used, size - used, "%s%s",
+					 used ? " " : "",
+					 name_of(&host->chain[i]));
+}
+
+/* ---- Life cycle ------------------------------------------------------------------------ */
+
+void chain_lock(struct nvme_host *host)
+{
+	if (host->needs_serial)
+		lock_acquire(&host->serial);
+}
+
+void chain_unlock(struct nvme_host *host)
+{
+	if (host->needs_serial)
+		lock_release(&host->serial);
+}
+
+static bool init_entry(struct nvme_host *host, struct chain_entry *entry)
+{
+	bool is_good = true;
+
+	entry->is_off = false;
+	if (entry->interceptor->on_init) {
+		chain_lock(host);
+		is_good = entry->interceptor->on_init(
+			entry->interceptor->interceptor);
+		chain_unlock(host);
+	}
+	entry->is_off = !is_good;
+	return is_good;
+}
+
+void chain_start(struct nvme_host *host)
+{
+	__atomic_store_n(&host->started_count, 0, __ATOMIC_RELEASE);
+	for (u32 i = 0; i < host->chain_count; i++) {
+		struct chain_entry *entry = &host->chain[i];
+
+		if (init_entry(host, entry))
+			continue;
+		log_error("%s: %s failed to initialise", host->name,
+			  name_of(entry));
+		if (config_fail_closed()) {
+			ctrl_fail(host, "an interceptor is missing");
+			return;
+		}
+	}
+}
+
+bool chain_has_started(struct nvme_host *host)
+{
+	u32 expected = 0;
+
+	for (u32 i = 0; i < host->chain_count; i++)
+		if (host->chain[i].interceptor->on_init &&
+		    !host->chain[i].is_off)
+			expected++;
+	return __atomic_load_n(&host->started_count, __ATOMIC_ACQUIRE) >=
+		expected;
+}
+
+void nvme_io_start_fetching_g_reqs(struct nvme_host *host)
+{
+	__atomic_fetch_add(&host->started_count, 1, __ATOMIC_RELEASE);
+	run_wake(host, RUN_STEP);
+}
+
+bool chain_can_stop(struct nvme_host *host)
+{
+	bool can_stop = true;
+
+	chain_lock(host);
+	for (u32 i = 0; i < host->chain_count; i++) {
+		struct nvme_io_interceptor *it = host->chain[i].interceptor;
+
+		if (it->can_stop && !host->chain[i].is_off)
+			can_stop = it->can_stop(it->interceptor) && can_stop;
+	}
+	chain_unlock(host);
+	return can_stop;
+}
+
+void chain_switch_off(struct nvme_host *host)
+{
+	for (u32 i = 0; i < host->chain_count; i++)
+		host->chain[i].is_off = true;
+}
+
+/* ---- Commands --------------------------------------------------------------------------- */
+
+/* What a classic hook, or a call it made, has decided. */
+static enum nvme_io_verdict decision(struct nvme_request *req,
+				     enum nvme_io_verdict verdict)
+{
+	bool is_held = req->is_paused ||
+		__atomic_load_n(&req->in_inbox, __ATOMIC_ACQUIRE);
+
+	req->is_paused = false;
+	return is_held ? NVME_IO_HOLD : req->is_flush ? NVME_IO_PASS : verdict;
+}
+
+static enum nvme_io_verdict ask_dsm(struct nvme_io_interceptor *it,
+				    struct nvme_request *req)
+{
+	u32 count = FIELD_GET(NVME_DSM_COUNT, req->sqe.cdw10) + 1;
+	u32 kept = it->on_data_management(it->interceptor, req, req->cmd.nsid,
+					  req->data.copy, req->data.size,
+					  count);
+
+	if (!kept)
+		return NVME_IO_DONE;
+	req->sqe.cdw10 = FIELD_SET(NVME_DSM_COUNT, req->sqe.cdw10,
+				   MIN(kept, count) - 1);
+	return NVME_IO_PASS;
+}
+
+/* Formats 0 and 1 have the block and the 0's based count at one place. */
+static u32 read_sources(struct nvme_request *req)
+{
+	u32 count = FIELD_GET(NVME_DSM_COUNT, req->sqe.cdw12) + 1;
+	size_t size = req->data.size / count;
+	struct nvme_io_copy_source *sources = req->data.scratch;
+	u16 blocks;
+
+	req->cmd.n_lbas = 0;
+	for (u32 i = 0; i < count; i++) {
+		const u8 *from = (const u8 *)req->data.copy + i * size;
+
+		memcpy(&sources[i].lba_start, from + NVME_COPY_LBA, 8);
+		memcpy(&blocks, from + NVME_COPY_BLOCKS, 2);
+		sources[i].n_lbas = blocks + 1;
+		sources[i].reserved = 0;
+		req->cmd.n_lbas += sources[i].n_lbas;
+	}
+	return count;
+}
+
+static enum nvme_io_verdict ask_copy(struct nvme_io_interceptor *it,
+				     struct nvme_request *req)
+{
+	u32 count = read_sources(req);
+	enum nvme_io_verdict verdict = NVME_IO_PASS;
+
+	if (it->on_copy)
+		verdict = it->on_copy(it->interceptor, req, &req->cmd,
+				      req->data.scratch, count);
+	if (verdict == NVME_IO_PASS && decision(req, verdict) == verdict &&
+	    it->on_command)
+		verdict = it->on_command(it->interceptor, req, &req->cmd);
+	return verdict;
+}
+
+static enum nvme_io_verdict ask(struct nvme_io_interceptor *it,
+				struct nvme_request *req)
+{
+	const struct nvme_io_command *cmd = &req->cmd;
+	bool is_nvm = !cmd->admin && !(cmd->effects & NVME_IO_UNKNOWN);
+
+	if (is_nvm && cmd->opcode == NVME_CMD_READ && it->on_read)
+		it->on_read(it->interceptor, req, cmd->nsid, cmd->lba,
+			    cmd->n_lbas);
+	else if (is_nvm && cmd->opcode == NVME_CMD_WRITE && it->on_write)
+		it->on_write(it->interceptor, req, cmd->nsid, cmd->lba,
+			     cmd->n_lbas);
+	else if (is_nvm && cmd->opcode == NVME_CMD_DSM &&
+		 it->on_data_management)
+		return ask_dsm(it, req);
+	else if (is_nvm && cmd->opcode == NVME_CMD_COPY)
+		return ask_copy(it, req);
+	else if (it->on_command)
+		return it->on_command(it->interceptor, req, cmd);
+	return NVME_IO_PASS;
+}
+
+static enum nvme_io_verdict ask_locked(struct nvme_host *host,
+				       struct nvme_io_interceptor *it,
+				       struct nvme_request *req)
+{
+	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
+	enum nvme_io_verdict verdict;
+
+	if (!is_concurrent)
+		lock_acquire(&host->serial);
+	verdict = ask(it, req);
+	if (!is_concurrent)
+		lock_release(&host->serial);
+	return decision(req, verdict);
+}
+
+enum nvme_io_verdict chain_submit(struct nvme_request *req)
+{
+	struct nvme_host *host = req->sq->hub->host;
+	enum nvme_io_verdict verdict = NVME_IO_PASS;
+
+	while (req->next_entry < host->chain_count && !req->is_flush &&
+	       verdict == NVME_IO_PASS) {
+		struct chain_entry *entry = &host->chain[req->next_entry++];
+
+		if (!entry->is_off)
+			verdict = ask_locked(host, entry->interceptor, req);
+	}
+	return verdict;
+}
+
+static void complete_entry(struct nvme_host *host, struct chain_entry *entry,
+			   struct nvme_request *req)
+{
+	struct nvme_io_interceptor *it = entry->interceptor;
+	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
+
+	if (entry->is_off || !it->on_complete ||
+	    !(it->needs & NVME_IO_NEEDS_COMPLETIONS))
+		return;
+	if (!is_concurrent)
+		lock_acquire(&host->serial);
+	it->on_complete(it->interceptor, req, &req->cmd, &req->completion);
+	if (!is_concurrent)
+		lock_release(&host->serial);
+}
+
+void chain_complete(struct nvme_request *req)
+{
+	struct nvme_host *host = req->sq->hub->host;
+
+	while (req->next_entry)
+		complete_entry(host, &host->chain[--req->next_entry], req);
+}
+
+void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
+		    void *data)
+{
+	u8 cns = FIELD_GET(NVME_IDENTIFY_CNS, cmd->cdw10);
+	u16 controller = FIELD_GET(NVME_IDENTIFY_CNTID, cmd->cdw10);
+
+	chain_lock(host);
+	for (u32 i = 0; i < host->chain_count; i++) {
+		struct nvme_io_interceptor *it = host->chain[i].interceptor;
+
+		if (it->on_identify && !host->chain[i].is_off)
+			it->on_identify(it->interceptor, cns, cmd->nsid,
+					controller, data);
+	}
+	chain_unlock(host);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A request's data: the guest's PRPs (NVMe 1.4, 4.3) in pages of CC.MPS,
+ * walked once and rewritten, checked, as the device's in pages of 4 KiB.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "gmem.h"
+#include "nvme.h"
+#include "page.h"
+
+#define LIST_ENTRIES (PAGE_SIZE / sizeof(u64))
+#define CHUNK 32	/* entries of the guest's list copied at a time */
+
+struct walk {
+	struct nvme_host *host;
+	struct dptr *data;
+	u64 page_size;		/* of the guest */
+	u64 left;		/* bytes not yet placed */
+	u32 filled;		/* pages placed */
+};
+
+bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
+{
+	u32 count;
+
+	if (gmem_is_dma_safe(gpa(address), size))
+		return true;
+	count = __atomic_add_fetch(&host->unsafe_count, 1, __ATOMIC_RELAXED);
+	log_limited(LOG_WARN, "%s: refused DMA at %#llx+%#llx (%u so far)",
+		    host->name, (unsigned long long)address,
+		    (unsigned long long)size, count);
+	return false;
+}
+
+/* ---- The shadow list --------------------------------------------------------- */
+
+/*
+ * Where page `index` from 1 on stands. Every list page but the last has 511
+ * entries and the pointer to the next; the last may have 512.
+ */
+static u64 *list_entry(const struct dptr *data, u32 index)
+{
+	u32 entry = index - 1;
+	u32 list = MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
+
+	return &data->lists[list][entry - list * (LIST_ENTRIES - 1)];
+}
+
+u64 dptr_page(const struct dptr *data, u32 index)
+{
+	if (!index)
+		return align_down(data->prp1, PAGE_SIZE);
+	return data->list_count ? *list_entry(data, index) : data->prp2;
+}
+
+static void set_page(struct dptr *data, u32 index, u64 address)
+{
+	if (!index)
+		data->prp1 = address;
+	else if (data->list_count)
+		*list_entry(data, index) = address;
+	else
+		data->prp2 = address;
+}
+
+static u32 lists_for(u32 page_count)
+{
+	u32 entries = page_count - 1;
+
+	if (page_count <= 2)
+		return 0;
+	if (entries <= LIST_ENTRIES)
+		return 1;
+	return (entries - 1 + LIST_ENTRIES - 2) / (LIST_ENTRIES - 1);
+}
+
+/* ---- Pages from the pool -------------------------------------------------------- */
+
+static void *get_page(struct nvme_host *host)
+{
+	void *page = pool_get(&host->pages);
+
+	if (page)
+		return page;
+	/* The flag before the second look: a put in between sees it. */
+	WRITE_ONCE(host->is_starved, true);
+	barrier_full();
+	return pool_get(&host->pages);
+}
+
+static void put_page(struct nvme_host *host, void *page)
+{
+	if (!page)
+		return;
+	pool_put(&host->pages, page);
+	/* The put before the look at the flag: see get_page(). */
+	barrier_full();
+	if (READ_ONCE(host->is_starved)) {
+		WRITE_ONCE(host->is_starved, false);
+		run_wake(host, RUN_HUBS);
+	}
+}
+
+void dptr_release(struct nvme_request *req)
+{
+	struct dptr *data = &req->data;
+	struct nvme_host *host;
+
+	if (!data->list_count && !data->copy)
+		return;
+	host = req->sq->hub->host;
+	for (u32 i = 0; i < data->list_count; i++)
+		put_page(host, data->lists[i]);
+	put_page(host, data->copy);
+	put_page(host, data->scratch);
+	*data = (struct dptr){ 0 };
+}
+
+static bool get_lists(struct nvme_host *host, struct dptr *data, u32 count)
+{
+	while (data->list_count < count) {
+		u64 *list = get_page(host);
+
+		if (!list)
+			return false;
+		if (data->list_count)
+			data->lists[data->list_count - 1][LIST_ENTRIES - 1] =
+				page_hpa(list).v;
+		data->lists[data->list_count++] = list;
+	}
+	return true;
+}
+
+/* What Sluice or a hook looks at or changes goes through a page of ours. */
+static bool is_copied(const struct nvme_io_command *cmd)
+{
+	if (cmd->admin)
+		return cmd->opcode == NVME_ADMIN_IDENTIFY;
+	return cmd->opcode == NVME_CMD_DSM || cmd->opcode == NVME_CMD_COPY;
+}
+
+static bool get_copy(struct nvme_host *host, const struct nvme_io_command *cmd,
+		     struct dptr *data)
+{
+	if (!is_copied(cmd))
+		return true;
+	data->copy = get_page(host);
+	if (!data->copy)
+		return false;
+	memset(data->copy, 0, PAGE_SIZE);
+	if (cmd->admin || cmd->opcode != NVME_CMD_COPY)
+		return true;
+	data->scratch = get_page(host);
+	return data->scratch;
+}
+
+/* ---- The guest's PRPs --------------------------------------------------------------- */
+
+/* One entry of the guest: a run of at most one of its pages. */
+static u16 add_run(struct walk *walk, u64 address)
+{
+	u64 size = MIN(walk->left, walk->page_size -
+		       (address & (walk->page_size - 1)));
+	u64 end = address + size;
+
+	if (!dptr_is_safe(walk->host, address, size))
+		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	walk->left -= size;
+	for (; address < end; address = align_down(address, PAGE_SIZE) +
+	     PAGE_SIZE)
+		set_page(walk->data, walk->filled++, address);
+	return NVME_SC_SUCCESS;
+}
+
+/*
+ * `count` entries from `*list` on, up to the end of its page. The last is a
+ * pointer to the next list only when more than a page of data remains (4.3).
+ */
+static u16 add_entries(struct walk *walk, u64 *list, u32 count, bool is_end)
+{
+	u64 entries[CHUNK];
+	u16 status = NVME_SC_SUCCESS;
+
+	if (gmem_read(entries, gpa(*list), count * sizeof(u64)))
+		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	*list += count * sizeof(u64);
+	for (u32 i = 0; i < count && walk->left && !status; i++) {
+		if (!is_aligned(entries[i], walk->page_size))
+			return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+		if (is_end && i == count - 1 && walk->left > walk->page_size)
+			*list = entries[i];
+		else
+			status = add_run(walk, entries[i]);
+	}
+	return status;
+}
+
+/* Each turn but a first one on the last entry of a page places data. */
+static u16 add_list(struct walk *walk, u64 list)
+{
+	u16 status = NVME_SC_SUCCESS;
+
+	if (!is_aligned(list, sizeof(u64)))
+		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+	while (walk->left && !status) {
+		u64 in_page = (walk->page_size -
+			       (list & (walk->page_size - 1))) / sizeof(u64);
+		u64 pages = (walk->left + walk->page_size - 1) /
+			walk->page_size;
+		u32 count = MIN(MIN(in_page, pages), CHUNK);
+
+		status = add_entries(walk, &list, count, count == in_page);
+	}
+	return status;
+}
+
+static u16 walk_prps(struct walk *walk, const struct nvme_sqe *sqe)
+{
+	u16 status;
+
+	status = add_run(walk, sqe->prp1);
+	if (status || !walk->left)
+		return status;
+	if (walk->left > walk->page_size)
+		return add_list(walk, sqe->prp2);
+	if (!is_aligned(sqe->prp2, walk->page_size))
+		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+	return add_run(walk, sqe->prp2);
+}
+
+static u16 fill(struct nvme_host *host, struct nvme_request *req)
+{
+	struct dptr *data = &req->data;
+	struct walk walk = {
+		.host = host, .data = data, .left = req->cmd.data_size,
+		.page_size = 1ull << host->page_shift,
+	};
+	u16 status = walk_prps(&walk, &req->sqe);
+
+	if (status || !data->copy ||
+	    req->cmd.direction != NVME_IO_TO_DEVICE)
+		return status;
+	return dptr_read(req, 0, data->copy, data->size) ?
+		NVME_SC_TRANSFER_ERROR | NVME_SC_DNR : NVME_SC_SUCCESS;
+}
+
+int dptr_prepare(struct nvme_request *req, u16 *status)
+{
+	struct nvme_host *host = req->sq->hub->host;
+	struct dptr *data = &req->data;
+	u64 offset = req->sqe.prp1 & PAGE_MASK;
+
+	*status = NVME_SC_SUCCESS;
+	if (!req->cmd.data_size)
+		return 0;
+	if (!is_aligned(offset, 4)) {
+		*status = NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+		return 0;
+	}
+	data->size = req->cmd.data_size;
+	data->page_count = (offset + data->size + PAGE_MASK) >> PAGE_SHIFT;
+	if (lists_for(data->page_count) > NVME_LIST_MAX) {
+		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
+		return 0;
+	}
+	if (get_lists(host, data, lists_for(data->page_count)) &&
+	    get_copy(host, &req->cmd, data)) {
+		*status = fill(host, req);
+		return 0;
+	}
+	dptr_release(req);
+	return -EAGAIN;
+}
+
+/* ---- Looking at the data --------------------------------------------------------------- */
+
+/* The piece of [offset, offset + size) that lies in one 4 KiB page. */
+static u64 locate(const struct dptr *data, u64 offset, size_t size,
+		  size_t *piece)
+{
+	u64 from_page = (data->prp1 & PAGE_MASK) + offset;
+	u64 in_page = from_page & PAGE_MASK;
+
+	*piece = MIN(size, PAGE_SIZE - in_page);
+	return dptr_page(data, from_page >> PAGE_SHIFT) + in_page;
+}
+
+int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size)
+{
+	size_t piece;
+
+	if (!range_inside(offset, size, req->data.size))
+		return -EFAULT;
+	for (; size; size -= piece, offset += piece, to = (u8 *)to + piece) {
+		u64 from = locate(&req->data, offset, size, &piece);
+
+		if (gmem_read(to, gpa(from), piece))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int dptr_write(struct nvme_request *req, u64 offset, const void *from,
+	       size_t size)
+{
+	size_t piece;
+
+	if (!range_inside(offset, size, req->data.size))
+		return -EFAULT;
+	for (; size; size -= piece, offset += piece,
+	     from = (const u8 *)from + piece) {
+		u64 to = locate(&req->data, offset, size, &piece);
+
+		if (gmem_write(gpa(to), from, piece))
+			return -EFAULT;
+	}
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which namespaces are active and what a block of each is. */
+#include <errno.h>
+
+#include "nvme.h"
+
+#define LBA_SHIFT_MIN 9
+#define LBA_SHIFT_MAX 16
+
+static const struct nvme_namespace *search(const struct ns_table *table,
+					   u32 nsid)
+{
+	u32 low = 0, high = table->count;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (table->entries[middle].public.nsid < nsid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == table->count || table->entries[low].public.nsid != nsid)
+		return NULL;
+	return &table->entries[low];
+}
+
+int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out)
+{
+	const struct nvme_namespace *ns;
+
+	lock_acquire(&host->ns_lock);
+	ns = search(&host->ns, nsid);
+	if (ns)
+		*out = *ns;
+	lock_release(&host->ns_lock);
+	return ns ? 0 : -ENOENT;
+}
+
+int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out)
+{
+	int error = -ENOENT;
+
+	lock_acquire(&host->ns_lock);
+	if (index < host->ns.count) {
+		*out = host->ns.entries[index];
+		error = 0;
+	}
+	lock_release(&host->ns_lock);
+	return error;
+}
+
+u32 ns_count(struct nvme_host *host)
+{
+	return READ_ONCE(host->ns.count);
+}
+
+void ns_swap(struct nvme_host *host, struct ns_table *next)
+{
+	struct ns_table old;
+
+	lock_acquire(&host->ns_lock);
+	old = host->ns;
+	host->ns = *next;
+	lock_release(&host->ns_lock);
+	*next = old;
+}
+
+/* In a format no block device has there are no blocks. */
+void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id)
+{
+	u32 index = FIELD_GET(NVME_FLBAS_FORMAT, id->flbas) |
+		FIELD_GET(NVME_FLBAS_FORMAT_HIGH, id->flbas) << 4;
+	const struct nvme_lba_format *format = &id->lbaf[index];
+	bool is_usable = format->lbads >= LBA_SHIFT_MIN &&
+		format->lbads <= LBA_SHIFT_MAX;
+
+	ns->public.n_lbas = is_usable ? id->nsze : 0;
+	ns->public.lba_size = is_usable ? 1u << format->lbads : 0;
+	ns->public.metadata_size = format->ms;
+	ns->public.metadata_inline = format->ms &&
+		(id->flbas & NVME_FLBAS_INLINE);
+	ns->has_pi_only = FIELD_GET(NVME_DPS_TYPE, id->dps) &&
+		format->ms == NVME_PI_SIZE;
+}
