@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The admin commands that Sluice takes part in: queues, features, Abort,
+ * events, Identify. State changes only when the device has said success.
+ * Admin hub->lock held.
+ */
+#include "gmem.h"
+#include "nvme.h"
+#include "page.h"
+
+#define CQ_MARGIN 32	/* entries for completions that are not the guest's */
+#define SLOTS_MIN 8
+#define COPY_RANGES_MAX (PAGE_SIZE / 40)
+
+static struct nvme_host *host_of(const struct nvme_request *req)
+{
+	return req->sq->hub->host;
+}
+
+static bool refuse(struct nvme_request *req, u16 status)
+{
+	hub_answer(req, status | NVME_SC_DNR, 0);
+	return false;
+}
+
+/* ---- Create and delete queues, 5.3 to 5.6 ------------------------------------------ */
+
+static u32 size_of(const struct nvme_request *req)
+{
+	return FIELD_GET(NVME_QUEUE_SIZE, req->sqe.cdw10) + 1;
+}
+
+static u16 id_of(const struct nvme_request *req)
+{
+	return FIELD_GET(NVME_QUEUE_ID, req->sqe.cdw10);
+}
+
+static bool is_queue_id(const struct nvme_host *host, u16 id)
+{
+	return id && id <= host->guest_queues;
+}
+
+/* Fields that both kinds of queue share; an NVMe status. */
+static u16 check_queue(const struct nvme_request *req, u64 entry_field,
+		       u32 entry_log2)
+{
+	struct nvme_host *host = host_of(req);
+	u32 size = size_of(req);
+
+	if (size < 2 || size > FIELD_GET(NVME_CAP_MQES, host->cap) + 1 ||
+	    FIELD_GET(entry_field, host->cc) != entry_log2)
+		return NVME_SC_QUEUE_SIZE_INVALID;
+	if (!(req->sqe.cdw11 & NVME_QUEUE_PC))
+		return NVME_SC_INVALID_FIELD;
+	if (!is_aligned(req->sqe.prp1, 1ull << host->page_shift))
+		return NVME_SC_PRP_OFFSET_INVALID;
+	if (!dptr_is_safe(host, req->sqe.prp1, (u64)size << entry_log2) ||
+	    !gmem_map(gpa(req->sqe.prp1), (size_t)size << entry_log2))
+		return NVME_SC_INVALID_FIELD;
+	return NVME_SC_SUCCESS;
+}
+
+static void set_shadow(struct nvme_request *req, const void *entries, u32 size)
+{
+	req->data.prp1 = page_hpa(entries).v;
+	req->sqe.cdw10 = FIELD_SET(NVME_QUEUE_SIZE, req->sqe.cdw10, size - 1);
+}
+
+static bool submit_create_cq(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	u16 status = check_queue(req, NVME_CC_IOCQES, NVME_CQE_SIZE_LOG2);
+	u32 size = size_of(req);
+	u32 limit = FIELD_GET(NVME_CAP_MQES, host->cap) + 1;
+	struct hub *hub;
+
+	if (!is_queue_id(host, id_of(req)) || host->hubs[id_of(req)])
+		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+	if (status)
+		return refuse(req, status);
+	hub = hub_alloc(host, id_of(req), MIN(size + CQ_MARGIN, limit),
+			gmem_map(gpa(req->sqe.prp1),
+				 size * sizeof(struct nvme_cqe)), size);
+	if (!hub)
+		return refuse(req, NVME_SC_INTERNAL_ERROR);
+	hub->is_polled = !(req->sqe.cdw11 & NVME_CQ_IEN);
+	req->new_hub = hub;
+	set_shadow(req, hub->shadow.entries, hub->shadow.size);
+	return true;
+}
+
+static u32 slots_for(const struct nvme_host *host, u32 guest_size)
+{
+	u32 limit = MIN(NVME_SLOT_MAX, FIELD_GET(NVME_CAP_MQES, host->cap));
+
+	return MIN(MAX(guest_size, SLOTS_MIN) + NVME_HOST_SLOTS, limit);
+}
+
+static bool submit_create_sq(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	u16 status = check_queue(req, NVME_CC_IOSQES, NVME_SQE_SIZE_LOG2);
+	u16 cq_id = FIELD_GET(NVME_SQ_CQID, req->sqe.cdw11);
+	u32 size = size_of(req);
+
+	if (!is_queue_id(host, cq_id) || !host->hubs[cq_id])
+		return refuse(req, NVME_SC_CQ_INVALID);
+	if (!is_queue_id(host, id_of(req)) || host->sqs[id_of(req)])
+		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+	if (status)
+		return refuse(req, status);
+	req->new_sq = sq_alloc(id_of(req), slots_for(host, size),
+			       gmem_map(gpa(req->sqe.prp1),
+					size * sizeof(struct nvme_sqe)), size);
+	if (!req->new_sq)
+		return refuse(req, NVME_SC_INTERNAL_ERROR);
+	set_shadow(req, req->new_sq->shadow.entries, req->new_sq->shadow.size);
+	return true;
+}
+
+static bool submit_delete_sq(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+
+	if (!is_queue_id(host, id_of(req)) || !host->sqs[id_of(req)])
+		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+	return true;
+}
+
+static bool submit_delete_cq(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	struct hub *hub;
+	bool is_empty;
+
+	if (!is_queue_id(host, id_of(req)) || !host->hubs[id_of(req)])
+		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+	hub = host->hubs[id_of(req)];
+	lock_acquire(&hub->lock);
+	is_empty = list_is_empty(&hub->sqs);
+	lock_release(&hub->lock);
+	return is_empty || refuse(req, NVME_SC_QUEUE_DELETION_INVALID);
+}
+
+static void complete_create_cq(struct nvme_request *req)
+{
+	/* Refused, or there already: request_free() frees it. */
+	if (!req->completion.status && !hub_publish(req->new_hub))
+		req->new_hub = NULL;
+}
+
+static void complete_create_sq(struct nvme_request *req)
+{
+	u16 cq_id = FIELD_GET(NVME_SQ_CQID, req->sqe.cdw11);
+	struct hub *hub = hub_get(host_of(req), cq_id);
+
+	if (!req->completion.status && hub) {
+		lock_acquire(&hub->lock);
+		if (!sq_publish(hub, req->new_sq))
+			req->new_sq = NULL;
+		lock_release(&hub->lock);
+	}
+	hub_put(hub);
+}
+
+/* What the device has completed so far still reaches the guest. */
+static void complete_delete_sq(struct nvme_request *req)
+{
+	struct hub *hub = hub_get_by_sq(host_of(req), id_of(req));
+	struct sq *sq;
+
+	if (!req->completion.status && hub) {
+		lock_acquire(&hub->lock);
+		hub_reap(hub);
+		sq = sq_find(hub, id_of(req));
+		if (sq)
+			sq_retire(sq);
+		lock_release(&hub->lock);
+	}
+	hub_put(hub);
+}
+
+static void complete_delete_cq(struct nvme_request *req)
+{
+	struct hub *hub = host_of(req)->hubs[id_of(req)];
+
+	if (!req->completion.status && hub)
+		hub_retire(hub);
+}
+
+/* ---- Features, 5.21 ------------------------------------------------------------------ */
+
+static bool has_queues(const struct nvme_host *host)
+{
+	for (u32 id = 1; id <= host->guest_queues_max; id++)
+		if (host->hubs[id])
+			return true;
+	return false;
+}
+
+static u32 queue_counts(u32 sq_count, u32 cq_count)
+{
+	return FIELD_PREP(NVME_QUEUE_COUNT_SQ, sq_count - 1) |
+		FIELD_PREP(NVME_QUEUE_COUNT_CQ, cq_count - 1);
+}
+
+/* The device was asked once, by own.c; these are shares of its answer. */
+static bool set_queue_count(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	u32 max = host->guest_queues_max;
+	u32 sq_last = FIELD_GET(NVME_QUEUE_COUNT_SQ, req->sqe.cdw11);
+	u32 cq_last = FIELD_GET(NVME_QUEUE_COUNT_CQ, req->sqe.cdw11);
+
+	if (sq_last == 0xffff || cq_last == 0xffff)
+		return refuse(req, NVME_SC_INVALID_FIELD);
+	if (has_queues(host))
+		return refuse(req, NVME_SC_SEQUENCE_ERROR);
+	host->guest_queues = MIN(MAX(sq_last, cq_last) + 1, max);
+	hub_answer(req, NVME_SC_SUCCESS,
+		   queue_counts(MIN(sq_last + 1, max), MIN(cq_last + 1, max)));
+	return false;
+}
+
+static bool submit_set_features(struct nvme_request *req)
+{
+	switch (FIELD_GET(NVME_FEATURE_ID, req->sqe.cdw10)) {
+	case NVME_FEATURE_QUEUE_COUNT:
+		return set_queue_count(req);
+	case NVME_FEATURE_HOST_MEMORY:
+		/* Not offered: HMPRE is 0. */
+		return refuse(req, NVME_SC_INVALID_FIELD);
+	}
+	return true;
+}
+
+static bool submit_get_features(struct nvme_request *req)
+{
+	u32 count = host_of(req)->guest_queues;
+	bool is_capability = FIELD_GET(NVME_FEATURE_SELECT, req->sqe.cdw10) ==
+		NVME_FEATURE_SELECT_SUPPORTED;
+
+	if (FIELD_GET(NVME_FEATURE_ID, req->sqe.cdw10) !=
+	    NVME_FEATURE_QUEUE_COUNT)
+		return true;
+	hub_answer(req, NVME_SC_SUCCESS, is_capability ?
+		   NVME_FEATURE_IS_CHANGEABLE : queue_counts(count, count));
+	return false;
+}
+
+/* ---- Abort and events, 5.1 and 5.2 --------------------------------------------------------- */
+
+/* The device's id of a command that it has, by the guest's. -1: it has not. */
+static int slot_of(struct sq *sq, u16 cid)
+{
+	for (u32 i = 0; i < sq->slot_count; i++) {
+		const struct nvme_request *req = &sq->slots[i];
+
+		if (req->owner == OWNER_DEVICE && !req->own &&
+		    !req->is_carrier && req->sqe.cid == cid)
+			return i;
+	}
+	return -1;
+}
+
+/* The admin queue itself is locked already. */
+static int find_slot(struct nvme_host *host, u16 sq_id, u16 cid)
+{
+	struct hub *hub = sq_id ? hub_get_by_sq(host, sq_id) : NULL;
+	struct sq *sq;
+	int slot = -1;
+
+	if (!sq_id)
+		return slot_of(host->sqs[0], cid);
+	if (!hub)
+		return -1;
+	lock_acquire(&hub->lock);
+	sq = sq_find(hub, sq_id);
+	if (sq && sq->guest.size)
+		slot = slot_of(sq, cid);
+	lock_release(&hub->lock);
+	hub_put(hub);
+	return slot;
+}
+
+static bool submit_abort(struct nvme_request *req)
+{
+	u16 sq_id = FIELD_GET(NVME_ABORT_SQID, req->sqe.cdw10);
+	int slot = find_slot(host_of(req), sq_id,
+			     FIELD_GET(NVME_ABORT_CID, req->sqe.cdw10));
+
+	if (slot < 0) {
+		hub_answer(req, NVME_SC_SUCCESS, NVME_ABORT_NOT_DONE);
+		return false;
+	}
+	req->sqe.cdw10 = FIELD_PREP(NVME_ABORT_CID, slot) | sq_id;
+	return true;
+}
+
+/*
+ * Its place would be taken for as long as nothing happens; it gets one, and
+ * an interrupt while interrupts are watched, as a carrier when it does.
+ */
+static bool submit_event(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+
+	if (host->event_count == NVME_EVENT_MAX)
+		return refuse(req, NVME_SC_AER_LIMIT_EXCEEDED);
+	host->event_count++;
+	req->has_place = false;
+	req->sq->hub->place_count--;
+	return true;
+}
+
+/* Other things than the answer come first: see hub_answer(). */
+static bool complete_later(struct nvme_request *req, bool after_refresh)
+{
+	if (after_refresh)
+		own_want_refresh(host_of(req));
+	req->after_refresh = after_refresh;
+	hub_answer(req, req->completion.status, req->completion.result);
+	return false;
+}
+
+static bool complete_event(struct nvme_request *req)
+{
+	u32 event = req->completion.result;
+
+	host_of(req)->event_count--;
+	return complete_later(req, !req->completion.status &&
+		FIELD_GET(NVME_EVENT_TYPE, event) == NVME_EVENT_NOTICE &&
+		FIELD_GET(NVME_EVENT_INFO, event) == NVME_EVENT_NS_CHANGED);
+}
+
+/* ---- Identify, 5.15 -------------------------------------------------------------------------- */
+
+static void filter_controller(const struct nvme_host *host,
+			      struct nvme_id_ctrl *id)
+{
+	u8 mdts = 0;
+
+	while (2 * PAGE_SIZE << mdts <= host->transfer_max)
+		mdts++;
+	id->mdts = mdts;
+	id->oacs &= ~(NVME_OACS_MI | NVME_OACS_VIRTUALIZATION |
+		      NVME_OACS_DOORBELL_BUFFER);
+	id->aerl = MIN(id->aerl, NVME_EVENT_MAX - 1);
+	id->hmpre = id->hmmin = 0;
+	id->fuses = 0;
+	id->ocfs &= NVME_OCFS_KNOWN;
+	id->sgls = 0;
+}
+
+static void filter(const struct nvme_host *host, u8 cns, void *data)
+{
+	struct nvme_id_ns *ns = data;
+
+	if (cns == NVME_CNS_CONTROLLER)
+		filter_controller(host, data);
+	else if (cns == NVME_CNS_NAMESPACE ||
+		 cns == NVME_CNS_ALLOCATED_NAMESPACE)
+		ns->msrc = MIN(ns->msrc, COPY_RANGES_MAX - 1);
+}
+
+static void complete_identify(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	void *data = req->data.copy;
+
+	if (req->completion.status)
+		return;
+	filter(host, FIELD_GET(NVME_IDENTIFY_CNS, req->sqe.cdw10), data);
+	chain_identify(host, &req->cmd, data);
+	if (dptr_write(req, 0, data, NVME_IDENTIFY_SIZE))
+		req->completion.status = NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+}
+
+/* ---- All of them --------------------------------------------------------------------------------- */
+
+bool admin_submit(struct nvme_request *req)
+{
+	switch (req->cmd.opcode) {
+	case NVME_ADMIN_CREATE_CQ:
+		return submit_create_cq(req);
+	case NVME_ADMIN_CREATE_SQ:
+		return submit_create_sq(req);
+	case NVME_ADMIN_DELETE_CQ:
+		return submit_delete_cq(req);
+	case NVME_ADMIN_DELETE_SQ:
+		return submit_delete_sq(req);
+	case NVME_ADMIN_SET_FEATURES:
+		return submit_set_features(req);
+	case NVME_ADMIN_GET_FEATURES:
+		return submit_get_features(req);
+	case NVME_ADMIN_ABORT:
+		return submit_abort(req);
+	case NVME_ADMIN_ASYNC_EVENT:
+		return submit_event(req);
+	}
+	return true;
+}
+
+bool admin_complete(struct nvme_request *req)
+{
+	switch (req->cmd.opcode) {
+	case NVME_ADMIN_CREATE_CQ:
+		complete_create_cq(req);
+		break;
+	case NVME_ADMIN_CREATE_SQ:
+		complete_create_sq(req);
+		break;
+	case NVME_ADMIN_DELETE_CQ:
+		complete_delete_cq(req);
+		break;
+	case NVME_ADMIN_DELETE_SQ:
+		complete_delete_sq(req);
+		break;
+	case NVME_ADMIN_IDENTIFY:
+		complete_identify(req);
+		break;
+	case NVME_ADMIN_ASYNC_EVENT:
+		return complete_event(req);
+	case NVME_ADMIN_FORMAT:
+	case NVME_ADMIN_NS_MANAGEMENT:
+	case NVME_ADMIN_NS_ATTACHMENT:
+		return complete_later(req, !req->completion.status);
+	}
+	return true;
+}

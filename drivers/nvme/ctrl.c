@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The controller's life: enable, prepare, ready, disable, reset - the
+ * guest's view of it and the device's, each at its own pace. host->lock held.
+ */
+#include "clock.h"
+#include "gmem.h"
+#include "nvme.h"
+#include "page.h"
+#include "setting.h"
+
+#define ADMIN_CQ_SIZE (PAGE_SIZE / sizeof(struct nvme_cqe))
+#define PREPARE_US_MIN 2000000
+#define CAN_STOP_US 1000000
+
+static void set_state(struct nvme_host *host, enum ctrl_state state)
+{
+	WRITE_ONCE(host->state, state);
+}
+
+static bool is_enabled(const struct nvme_host *host)
+{
+	return host->cc & NVME_CC_EN;
+}
+
+/* What the device gets of the guest's CC: pages and entries are ours. */
+static void write_device_cc(struct nvme_host *host, bool enable)
+{
+	u32 cc = host->cc & (NVME_CC_CSS | NVME_CC_AMS | NVME_CC_SHN);
+
+	cc |= FIELD_PREP(NVME_CC_IOSQES, NVME_SQE_SIZE_LOG2) |
+		FIELD_PREP(NVME_CC_IOCQES, NVME_CQE_SIZE_LOG2) | enable;
+	host->device_cc = cc;
+	regs_write32(host, NVME_REG_CC, cc);
+}
+
+/* CAP.TO is for the slowest change of CSTS.RDY (3.1.1). */
+static u64 ready_deadline(const struct nvme_host *host)
+{
+	u64 limit_us = FIELD_GET(NVME_CAP_TO, host->cap) * 500000;
+
+	return clock_deadline_us(MAX(limit_us, PREPARE_US_MIN));
+}
+
+/* ---- Enable --------------------------------------------------------------------- */
+
+static void *map_queue(struct nvme_host *host, u64 base, u32 count, size_t size)
+{
+	if (count < 2 || !is_aligned(base, 1ull << host->page_shift))
+		return NULL;
+	return gmem_map(gpa(base), count * size);
+}
+
+static bool make_admin_hub(struct nvme_host *host)
+{
+	u32 sq_size = FIELD_GET(NVME_AQA_ASQS, host->aqa) + 1;
+	u32 cq_size = FIELD_GET(NVME_AQA_ACQS, host->aqa) + 1;
+	void *sq_base = map_queue(host, host->asq, sq_size,
+				  sizeof(struct nvme_sqe));
+	void *cq_base = map_queue(host, host->acq, cq_size,
+				  sizeof(struct nvme_cqe));
+	struct hub *hub;
+	struct sq *sq;
+
+	if (!sq_base || !cq_base)
+		return false;
+	hub = hub_alloc(host, 0, ADMIN_CQ_SIZE, cq_base, cq_size);
+	sq = sq_alloc(0, NVME_ADMIN_SLOTS - 1, sq_base, sq_size);
+	if (!hub || !sq) {
+		hub_put(hub);
+		sq_free(sq);
+		return false;
+	}
+	/* Drivers poll it, as firmware does, or wait for its few commands. */
+	hub->is_polled = true;
+	ASSERT(!hub_publish(hub));
+	lock_acquire(&hub->lock);
+	ASSERT(!sq_publish(hub, sq));
+	lock_release(&hub->lock);
+	return true;
+}
+
+static bool take_page_size(struct nvme_host *host)
+{
+	u32 mps = FIELD_GET(NVME_CC_MPS, host->cc);
+
+	host->page_shift = PAGE_SHIFT + mps;
+	return mps <= FIELD_GET(NVME_CAP_MPSMAX, host->cap);
+}
+
+/* What the guest got wrong is a fatal status, as a device shows it. */
+static void start(struct nvme_host *host)
+{
+	struct sq *sq;
+
+	if (!take_page_size(host) || !make_admin_hub(host)) {
+		log_limited(LOG_WARN, "%s: cannot be enabled: CC %08x AQA %08x "
+			    "ASQ %llx ACQ %llx", host->name, host->cc,
+			    host->aqa, (unsigned long long)host->asq,
+			    (unsigned long long)host->acq);
+		set_state(host, CTRL_FAILED);
+		return;
+	}
+	sq = host->sqs[0];
+	regs_write32(host, NVME_REG_AQA,
+		     FIELD_PREP(NVME_AQA_ASQS, sq->shadow.size - 1) |
+		     FIELD_PREP(NVME_AQA_ACQS, ADMIN_CQ_SIZE - 1));
+	regs_write64(host, NVME_REG_ASQ, page_hpa(sq->shadow.entries).v);
+	regs_write64(host, NVME_REG_ACQ,
+		     page_hpa(host->hubs[0]->shadow.entries).v);
+	write_device_cc(host, true);
+	set_state(host, CTRL_STARTING);
+}
+
+static void check_started(struct nvme_host *host)
+{
+	u32 csts = regs_read32(host, NVME_REG_CSTS);
+
+	if (csts == ~0u || !(csts & NVME_CSTS_RDY))
+		return;
+	set_state(host, CTRL_PREPARING);
+	host->deadline_us = ready_deadline(host);
+	run_set_online(host, true);
+	own_prepare(host);
+}
+
+static void say_ready(struct nvme_host *host)
+{
+	char chain[80];
+
+	if (host->was_ready)
+		return;
+	host->was_ready = true;
+	chain_describe(host, chain, sizeof(chain));
+	log_info("%s: %s SN=%s %u namespaces, %u queues, mdts %u KiB%s%s",
+		 host->name, host->model, host->serial_number, ns_count(host),
+		 host->guest_queues_max, host->transfer_max >> 10,
+		 *chain ? ", " : "", chain);
+}
+
+void ctrl_fail(struct nvme_host *host, const char *why)
+{
+	bool is_closed = config_fail_closed();
+
+	log_error("%s: %s: %s", host->name, why, is_closed ?
+		  "not given to the guest" : "goes on without interceptors");
+	own_stop(host);
+	chain_switch_off(host);
+	set_state(host, is_closed ? CTRL_FAILED : CTRL_READY);
+}
+
+static void check_prepared(struct nvme_host *host)
+{
+	own_step(host);
+	if (host->state != CTRL_PREPARING)
+		return;
+	if (own_is_idle(host)) {
+		set_state(host, CTRL_READY);
+		say_ready(host);
+	} else if (clock_is_past(host->deadline_us)) {
+		ctrl_fail(host, "not prepared in time");
+	}
+}
+
+/* ---- Disable --------------------------------------------------------------------- */
+
+/* The device has let go of all memory it was given. */
+static void release(struct nvme_host *host)
+{
+	own_stop(host);
+	run_set_online(host, false);
+	/* The admin hub first: after it nobody makes another. */
+	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
+		if (host->hubs[id])
+			hub_retire(host->hubs[id]);
+	host->event_count = 0;
+	host->own_id = 0;
+	host->is_refreshing = host->wants_refresh = false;
+	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
+		host->doorbells[id][0] = host->doorbells[id][1] = 0;
+	set_state(host, CTRL_DISABLED);
+}
+
+/* Pulled out, it reads as ones and does no DMA either. */
+static bool is_stopped(struct nvme_host *host)
+{
+	u32 csts = regs_read32(host, NVME_REG_CSTS);
+
+	return csts == ~0u || !(csts & NVME_CSTS_RDY);
+}
+
+/* First the interceptors agree, then the device, then memory is freed. */
+static void stop(struct nvme_host *host)
+{
+	if (host->state != CTRL_STOPPING) {
+		host->deadline_us = clock_deadline_us(CAN_STOP_US);
+		host->device_stops = false;
+		set_state(host, CTRL_STOPPING);
+	}
+	if (!host->device_stops) {
+		if (!chain_can_stop(host) && !clock_is_past(host->deadline_us))
+			return;
+		host->device_stops = true;
+		run_set_online(host, false);
+		write_device_cc(host, false);
+	}
+	if (is_stopped(host))
+		release(host);
+}
+
+/* Shutdown leaves the controller enabled; interceptors are asked as well. */
+static void forward_shutdown(struct nvme_host *host)
+{
+	if (!((host->cc ^ host->device_cc) & NVME_CC_SHN))
+		return;
+	if (host->cc & NVME_CC_SHN && !chain_can_stop(host) &&
+	    !clock_is_past(host->deadline_us))
+		return;
+	write_device_cc(host, true);
+}
+
+/* ---- Reset from outside --------------------------------------------------------------- */
+
+static void forget(struct nvme_host *host)
+{
+	log_info("%s: was reset", host->name);
+	host->cc = host->aqa = 0;
+	host->asq = host->acq = 0;
+	release(host);
+}
+
+void ctrl_was_reset(struct nvme_host *host)
+{
+	lock_acquire(&host->lock);
+	if (host->state != CTRL_DISABLED)
+		forget(host);
+	lock_release(&host->lock);
+	run_all(host);
+}
+
+/* By a bus reset, say, that nobody tells us of. */
+static bool is_lost(struct nvme_host *host)
+{
+	return host->state != CTRL_DISABLED && host->state != CTRL_FAILED &&
+		!host->device_stops &&
+		!(regs_read32(host, NVME_REG_CC) & NVME_CC_EN);
+}
+
+/* ---- The guest's view --------------------------------------------------------------------- */
+
+void ctrl_step(struct nvme_host *host)
+{
+	lock_assert_held(&host->lock);
+	if (is_lost(host))
+		forget(host);
+	if (host->state != CTRL_DISABLED && !is_enabled(host))
+		stop(host);
+	switch (host->state) {
+	case CTRL_DISABLED:
+		if (is_enabled(host))
+			start(host);
+		break;
+	case CTRL_STARTING:
+		check_started(host);
+		break;
+	case CTRL_PREPARING:
+		check_prepared(host);
+		break;
+	case CTRL_READY:
+		own_step(host);
+		forward_shutdown(host);
+		break;
+	case CTRL_STOPPING:
+		stop(host);
+		break;
+	}
+}
+
+void ctrl_write_cc(struct nvme_host *host, u32 value)
+{
+	if ((value ^ host->cc) & value & NVME_CC_SHN)
+		host->deadline_us = clock_deadline_us(CAN_STOP_US);
+	host->cc = value;
+	ctrl_step(host);
+}
+
+u32 ctrl_read_csts(struct nvme_host *host)
+{
+	u32 csts = regs_read32(host, NVME_REG_CSTS);
+
+	/* A device that is not there any more reads as ones. */
+	if (csts == ~0u)
+		return csts;
+	csts &= NVME_CSTS_RDY | NVME_CSTS_CFS | NVME_CSTS_SHST;
+	if (host->state == CTRL_STOPPING)
+		return csts | NVME_CSTS_RDY;
+	if (host->state == CTRL_FAILED)
+		csts |= NVME_CSTS_CFS;
+	return host->state == CTRL_READY ? csts : csts & ~NVME_CSTS_RDY;
+}
