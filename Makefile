@@ -199,9 +199,11 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
+gate_command_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
 pci_test_EXTRA = $(patsubst %,$(B)/host/core/%.o,pci pci_bus pci_config)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
+selector_test_EXTRA = $(call host_fakes,nvme_io)
 
 $(B)/host/%.o: %.c
 	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Icore -Itests/unit)

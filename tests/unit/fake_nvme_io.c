@@ -266,6 +266,18 @@ u16 fake_command(struct nvme_host *host, const struct nvme_io_command *cmd)
 					 &req.command), &req);
 }
 
+void fake_complete_command(struct nvme_host *host, struct nvme_request *req,
+			   u16 status)
+{
+	struct nvme_io_interceptor *plugin = host->interceptor;
+
+	CHECK(plugin->needs & NVME_IO_NEEDS_COMPLETIONS);
+	req->completion.status = status;
+	plugin->on_complete(plugin->interceptor, req, &req->command,
+			    &req->completion);
+	CHECK_EQ(req->completion.status, status);
+}
+
 u16 fake_copy(struct nvme_host *host, const struct nvme_io_command *cmd,
 	      const struct nvme_io_copy_source *sources, u32 n_sources)
 {

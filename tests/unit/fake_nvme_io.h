@@ -60,6 +60,10 @@ u16 fake_copy(struct nvme_host *host, const struct nvme_io_command *cmd,
 u16 fake_discard(struct nvme_host *host, const struct nvme_io_command *cmd,
 		 struct nvme_io_range *ranges, u32 n_ranges);
 
+/* The plug-in's completion hook, where it asked for it. */
+void fake_complete_command(struct nvme_host *host, struct nvme_request *req,
+			   u16 status);
+
 /* Lines that contain `text`; each begins with the host's name. */
 u32 fake_log_count(const char *text);
 void fake_log_clear(void);

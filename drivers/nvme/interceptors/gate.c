@@ -75,7 +75,7 @@ static struct rule stranger_rule = {
 	.mode = NONE, .text = "namespace not known",
 };
 
-/* ---- sluice.conf ------------------------------------------------------ */
+/* ---- sluice.conf ---------------------------------------------------- */
 
 /* NULL, or what was expected. */
 static const char *take_rule(struct rule *rule, const char *text)
@@ -113,7 +113,7 @@ static int configure(u32 line, const char *key, const char *value, char *why,
 	return -1;
 }
 
-/* ---- Extents ----------------------------------------------------------- */
+/* ---- Extents -------------------------------------------------------- */
 
 /* Without room for all of them, all blocks of the controller are refused. */
 static void refuse_all(struct gate *gate)
@@ -178,7 +178,7 @@ static bool is_read_only(const struct gate *gate, u32 nsid)
 	return false;
 }
 
-/* ---- on_init: from rules to extents ------------------------------------ */
+/* ---- on_init: from rules to extents --------------------------------- */
 
 static bool is_here(const struct rule *rule, struct gate *gate)
 {
@@ -353,7 +353,7 @@ static u8 on_init(void *interceptor)
 	return 1;
 }
 
-/* ---- What commands can do ----------------------------------------------- */
+/* ---- What commands can do ------------------------------------------- */
 
 enum reach {
 	RANGE,		/* the blocks of the command */
@@ -493,7 +493,7 @@ static const struct operation *classify(struct gate *gate,
 		    &unknown_io);
 }
 
-/* ---- Refusing ------------------------------------------------------------ */
+/* ---- Refusing ------------------------------------------------------- */
 
 static bool is_known(const struct gate *gate, u32 nsid)
 {
@@ -583,7 +583,7 @@ static u16 police_range(struct gate *gate, const struct nvme_io_command *cmd,
 	return police(gate, &part, operation);
 }
 
-/* ---- Hooks --------------------------------------------------------------- */
+/* ---- Hooks ---------------------------------------------------------- */
 
 static enum nvme_io_verdict answer(struct nvme_request *req, u16 status)
 {

@@ -96,7 +96,7 @@ static int configure(u32 line, const char *key, const char *value, char *why,
 	return 0;
 }
 
-/* ---- Counters --------------------------------------------------------- */
+/* ---- Counters ------------------------------------------------------- */
 
 static void add(u64 *counter, u64 n)
 {
@@ -145,7 +145,7 @@ static u8 can_stop(void *interceptor)
 	return 1;
 }
 
-/* ---- Lines ------------------------------------------------------------ */
+/* ---- Lines ---------------------------------------------------------- */
 
 static const char *find_name(const struct opcode *list, size_t size, u8 opcode)
 {
@@ -190,7 +190,7 @@ static void log_line(struct trace *trace, const struct nvme_io_command *cmd,
 		    name, cmd->nsid, range, status, taken);
 }
 
-/* ---- Hooks ------------------------------------------------------------- */
+/* ---- Hooks ---------------------------------------------------------- */
 
 static u8 on_init(void *interceptor)
 {
