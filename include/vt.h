@@ -92,6 +92,10 @@ struct vt {
 	void (*load_context)(struct cpu *cpu);
 	void (*load_paging)(struct cpu *cpu, struct vt_paging *paging);
 
+	/* Did the last exit cut short the delivery of an event? Then its
+	 * access is the delivery's, not the instruction's. */
+	bool (*was_delivering)(struct cpu *cpu);
+
 	/* The guest continues after the exiting instruction. */
 	void (*skip)(struct cpu *cpu, unsigned length);
 

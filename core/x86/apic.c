@@ -172,7 +172,16 @@ static void apic_access(struct mmio_region *region, struct mmio_access *access)
 	struct cpu *cpu = cpu_this();
 	struct command command = { .low = access->value };
 
-	(void)region;
+	/*
+	 * Only aligned doublewords are defined (16.3.2). Anything else could
+	 * spill into the command register on its way, so it goes nowhere.
+	 */
+	if (access->size != 4 || !is_aligned(access->offset, 16)) {
+		log_limited(LOG_WARN, "cpu%u: apic: dropped a %u-byte write at %#llx",
+			    cpu->index, access->size,
+			    (unsigned long long)access->offset);
+		return;
+	}
 	if (access->offset == APIC_ICR_LOW) {
 		command.destination = read_register(APIC_ICR_HIGH) >> 24;
 		if (answer(cpu, &command))
@@ -184,8 +193,7 @@ static void apic_access(struct mmio_region *region, struct mmio_access *access)
 		cpu->apic_ldr = access->value;
 	if (access->offset == APIC_DFR)
 		cpu->apic_dfr = access->value;
-	mmio_write(hpa(APIC_DEFAULT_BASE + access->offset), access->size,
-		   access->value);
+	write_register(access->offset, access->value);
 }
 
 static bool icr_msr_write(struct cpu *cpu, u64 value)

@@ -88,6 +88,10 @@ static inline void wrmsr(u32 index, u64 value)
 			 : "memory");
 }
 
+/* entry.S: false where the processor answers with #GP. */
+bool msr_read_safe(u32 index, u64 *value);
+bool msr_write_safe(u32 index, u64 value);
+
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
 static inline void cpuid(u32 leaf, u32 subleaf, u32 regs[4])

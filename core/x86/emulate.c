@@ -11,6 +11,7 @@
 #include "gmem.h"
 #include "linear.h"
 #include "log.h"
+#include "machine.h"
 #include "mmio.h"
 #include "mmio_dispatch.h"
 #include "slat.h"
@@ -174,6 +175,11 @@ void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
 			    cpu->index, (unsigned long long)address.v);
 		vt->inject_exception(cpu, VECTOR_GP, true, 0);
 		return;
+	}
+	if (vt->was_delivering(cpu)) {
+		log_warn("cpu%u: event delivery through %#llx: reset",
+			 cpu->index, (unsigned long long)address.v);
+		machine_reset();	/* as its triple fault */
 	}
 	execute(cpu, exit);
 }

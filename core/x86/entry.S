@@ -65,6 +65,48 @@ cpu_load_segments:
 	lretq
 
 /*
+ * bool msr_read_safe(u32 index, u64 *value)
+ * bool msr_write_safe(u32 index, u64 value)
+ *
+ * A #GP between the labels goes to msr_safe_failed (idt.c).
+ */
+	.globl msr_read_safe
+	.hidden msr_read_safe
+	.type msr_read_safe, @function
+msr_read_safe:
+	mov	%edi, %ecx
+	.globl msr_safe_start
+	.hidden msr_safe_start
+msr_safe_start:
+	rdmsr
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	%rax, (%rsi)
+	mov	$1, %eax
+	ret
+
+	.globl msr_write_safe
+	.hidden msr_write_safe
+	.type msr_write_safe, @function
+msr_write_safe:
+	mov	%edi, %ecx
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	wrmsr
+	.globl msr_safe_end
+	.hidden msr_safe_end
+msr_safe_end:
+	mov	$1, %eax
+	ret
+
+	.globl msr_safe_failed
+	.hidden msr_safe_failed
+msr_safe_failed:
+	xor	%eax, %eax
+	ret
+
+/*
  * Vectors. Every stub is 32 bytes: idt.c computes its address. Whether the
  * processor pushed an error code shows in the stack's alignment: it aligns
  * the frame to 16 bytes first (APM vol. 2, 8.9.3). So an interrupt on a low

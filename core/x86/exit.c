@@ -7,10 +7,11 @@
 #include "irq_exit.h"
 #include "log.h"
 #include "machine.h"
-#include "panic.h"
 #include "smp.h"
 #include "spec/x86.h"
 #include "vt.h"
+
+#define UNKNOWN_EXITS_MAX 100	/* in a row */
 
 static void inject_gp(struct cpu *cpu)
 {
@@ -115,27 +116,24 @@ static void exit_hidden(struct cpu *cpu, const struct vt_exit *exit)
 static void exit_shutdown(struct cpu *cpu, const struct vt_exit *exit)
 {
 	(void)exit;
-	log_warn("cpu%u: the guest's triple fault at %#llx: reset", cpu->index,
+	log_warn("cpu%u: triple fault of the guest at %#llx: reset", cpu->index,
 		 (unsigned long long)cpu->guest.rip);
 	machine_reset();
 }
 
 /*
- * What the guest's state cannot mean. Once, it is answered like a bad
- * register write; at the next instruction again, the state itself is bad.
+ * A state that the guest has brought about and that cannot be run: answered
+ * like a bad register write, and when that does not help as a shutdown.
  */
 static void exit_unknown(struct cpu *cpu, const struct vt_exit *exit)
 {
-	if (cpu->unknown_exits++)
-		panic("cpu%u: exit %#llx info %#llx %#llx at %#llx",
-		      cpu->index, (unsigned long long)exit->raw[0],
-		      (unsigned long long)exit->raw[1],
-		      (unsigned long long)exit->raw[2],
-		      (unsigned long long)cpu->guest.rip);
-	log_limited(LOG_WARN, "cpu%u: exit %#llx info %#llx at %#llx: #GP",
+	log_limited(LOG_WARN, "cpu%u: exit %#llx info %#llx %#llx at %#llx: #GP",
 		    cpu->index, (unsigned long long)exit->raw[0],
 		    (unsigned long long)exit->raw[1],
+		    (unsigned long long)exit->raw[2],
 		    (unsigned long long)cpu->guest.rip);
+	if (++cpu->unknown_exits > UNKNOWN_EXITS_MAX)
+		exit_shutdown(cpu, exit);
 	inject_gp(cpu);
 }
 

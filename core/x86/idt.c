@@ -38,6 +38,9 @@ extern u8 idt_stubs[];
 void cpu_load_segments(void);
 void idt_arrived(struct frame *frame);
 
+/* entry.S: instructions that may be refused. */
+extern u8 msr_safe_start[], msr_safe_end[], msr_safe_failed[];
+
 /* Windows of svm_run.S: interrupts are let in; the CPU goes to sleep. */
 extern u8 svm_window_start[], svm_window_end[];
 extern u8 svm_sleep_start[], svm_sleep_end[];
@@ -96,6 +99,11 @@ void idt_arrived(struct frame *frame)
 		cpu_this()->host_vector = frame->vector | CPU_VECTOR_VALID;
 		/* One interrupt for each window. */
 		frame->rflags &= ~RFLAGS_IF;
+		return;
+	}
+	if (frame->vector == VECTOR_GP &&
+	    rip_is_in(frame, msr_safe_start, msr_safe_end)) {
+		frame->rip = (u64)msr_safe_failed;
 		return;
 	}
 	if (frame->vector == VECTOR_PF && paging_fill(read_cr2()))

@@ -325,6 +325,7 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 	cpu->guest.rflags = vmcb->rflags;
 	vmcb->tlb_control = SVM_TLB_KEEP;
 	svm->inject = event_to_repeat(vmcb->exit_interrupt_info);
+	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
 	if (svm->iret_is_running) {
 		svm->iret_is_running = false;
 		svm->nmi_is_blocked = false;
@@ -339,13 +340,19 @@ static void skip(struct cpu *cpu, unsigned length)
 	struct vmcb *vmcb = svm_of(cpu)->vmcb;
 
 	cpu->guest.rip += length;
-	if (cpu->guest.mode != INSN_MODE_64)
+	if (svm_mode(vmcb) != INSN_MODE_64)
 		cpu->guest.rip = (u32)cpu->guest.rip;
+	cpu->guest.rflags &= ~RFLAGS_RF;
 	vmcb->interrupt_shadow = 0;
 	if (cpu->guest.rflags & RFLAGS_TF) {
 		vmcb->dr6 |= DR6_BS;
 		inject_exception(cpu, VECTOR_DB, false, 0);
 	}
+}
+
+static bool was_delivering(struct cpu *cpu)
+{
+	return svm_of(cpu)->was_delivering;
 }
 
 static void flush(struct cpu *cpu)
@@ -387,6 +394,7 @@ const struct vt svm = {
 	.run = run,
 	.load_context = svm_load_context,
 	.load_paging = svm_load_paging,
+	.was_delivering = was_delivering,
 	.skip = skip,
 	.inject_exception = inject_exception,
 	.set_page_fault_address = set_page_fault_address,

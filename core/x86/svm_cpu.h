@@ -11,6 +11,7 @@ struct svm_cpu {
 	struct vmcb *vmcb;
 	void *host_save;	/* VM_HSAVE_PA: the processor's own */
 	u64 inject;		/* EVENTINJ of the next run */
+	bool was_delivering;	/* an event, when the last exit came */
 	bool nmi_is_pending;
 	bool nmi_is_blocked;	/* until the handler's IRET has run */
 	bool iret_is_running;
@@ -20,6 +21,7 @@ struct svm_cpu {
 void svm_capture(struct cpu *cpu);
 void svm_reset(struct cpu *cpu);
 void svm_start(struct cpu *cpu, u8 startup_vector);
+enum insn_mode svm_mode(const struct vmcb *vmcb);
 void svm_load_context(struct cpu *cpu);
 void svm_load_paging(struct cpu *cpu, struct vt_paging *paging);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "log.h"
 #include "page.h"
 #include "spec/x86.h"
 #include "svm_cpu.h"
@@ -14,17 +15,30 @@ static u8 *msr_map;
 enum { TRAP_READ = 1, TRAP_WRITE = 2 };
 
 /* Two bits an MSR, three ranges of 2000h MSRs (APM vol. 2, 15.11). */
+#define RANGE_MSRS 0x2000
+#define RANGE_BYTES 0x800
+
+static const u32 range_bases[] = { 0, 0xc0000000, 0xc0010000 };
+
 static void trap_msr(u32 index, unsigned how)
 {
-	static const u32 bases[] = { 0, 0xc0000000, 0xc0010000 };
 	u32 offset;
 
-	for (unsigned range = 0; range < ARRAY_COUNT(bases); range++) {
-		offset = index - bases[range];
-		if (offset < 0x2000)
-			msr_map[range * 0x800 + offset / 4] |=
+	for (unsigned range = 0; range < ARRAY_COUNT(range_bases); range++) {
+		offset = index - range_bases[range];
+		if (offset < RANGE_MSRS)
+			msr_map[range * RANGE_BYTES + offset / 4] |=
 				how << (offset % 4 * 2);
 	}
+}
+
+/* All others exit always, wanted or not: machine check banks for one. */
+static bool is_mapped(u32 index)
+{
+	for (unsigned range = 0; range < ARRAY_COUNT(range_bases); range++)
+		if (index - range_bases[range] < RANGE_MSRS)
+			return true;
+	return false;
 }
 
 int svm_hide_init(void)
@@ -35,6 +49,7 @@ int svm_hide_init(void)
 	for (u32 index = MSR_VM_CR; index <= MSR_SVM_KEY; index++)
 		trap_msr(index, TRAP_READ | TRAP_WRITE);
 	trap_msr(MSR_EFER, TRAP_READ | TRAP_WRITE);
+	trap_msr(MSR_MMIO_CONFIG_BASE, TRAP_WRITE);
 	/* Not SVM's, but nobody else fills the map: see apic.h. */
 	trap_msr(MSR_APIC_BASE, TRAP_WRITE);
 	trap_msr(MSR_X2APIC_ICR, TRAP_WRITE);
@@ -61,7 +76,7 @@ bool svm_hide_msr_read(struct cpu *cpu, u32 index, u64 *value)
 		*value = VM_CR_SVMDIS | VM_CR_LOCK;
 		return true;
 	default:
-		return false;
+		return !is_mapped(index) && msr_read_safe(index, value);
 	}
 }
 
@@ -117,7 +132,15 @@ static bool efer_write(struct vmcb *vmcb, u64 value)
 
 bool svm_hide_msr_write(struct cpu *cpu, u32 index, u64 value)
 {
-	return index == MSR_EFER && efer_write(vmcb_of(cpu), value);
+	if (index == MSR_EFER)
+		return efer_write(vmcb_of(cpu), value);
+	/* The guest could move config space away from under its trap. */
+	if (index == MSR_MMIO_CONFIG_BASE) {
+		log_limited(LOG_WARN, "cpu%u: config space cannot be moved",
+			    cpu->index);
+		return value == rdmsr(index);
+	}
+	return !is_mapped(index) && msr_write_safe(index, value);
 }
 
 void svm_hide_cpuid(struct cpu *cpu, u32 leaf, u32 regs[4])
@@ -126,6 +149,11 @@ void svm_hide_cpuid(struct cpu *cpu, u32 leaf, u32 regs[4])
 	if (leaf == 0x80000001)
 		regs[CPUID_ECX] &= ~(CPUID_80000001_ECX_SVM |
 				     CPUID_80000001_ECX_SKINIT);
-	if (leaf == CPUID_SVM)
+	/* INVLPGB would need its own intercept control. */
+	if (leaf == 0x80000008)
+		regs[CPUID_EBX] &= ~CPUID_80000008_EBX_INVLPGB;
+	/* Encryption bits in the guest's tables mean nothing to the nested
+	 * ones (15.34.1). */
+	if (leaf == CPUID_SVM || leaf == CPUID_ENCRYPTION)
 		regs[0] = regs[1] = regs[2] = regs[3] = 0;
 }

@@ -153,7 +153,7 @@ void svm_start(struct cpu *cpu, u8 startup_vector)
 
 /* ---- For the emulator ---- */
 
-static enum insn_mode mode_of(const struct vmcb *vmcb)
+enum insn_mode svm_mode(const struct vmcb *vmcb)
 {
 	if ((vmcb->efer & EFER_LMA) && (vmcb->cs.attributes & SEGMENT_LONG))
 		return INSN_MODE_64;
@@ -166,7 +166,7 @@ void svm_load_context(struct cpu *cpu)
 	const struct vmcb *vmcb = vmcb_of(cpu);
 	u64 *base = cpu->guest.segment_base;
 
-	cpu->guest.mode = mode_of(vmcb);
+	cpu->guest.mode = svm_mode(vmcb);
 	base[INSN_FS] = rdmsr(MSR_FS_BASE);
 	base[INSN_GS] = rdmsr(MSR_GS_BASE);
 	if (cpu->guest.mode == INSN_MODE_64) {
