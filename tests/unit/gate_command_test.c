@@ -113,6 +113,18 @@ TEST(every_io_opcode_passes_on_a_namespace_without_policy)
 	CHECK_EQ(fake_log_count("refused"), 0);
 }
 
+TEST(zeroing_a_whole_namespace_is_not_judged_by_its_range)
+{
+	struct nvme_io_command cmd = make_io(0x08, 1, 50);
+
+	gated_start_with("ro PARTLABEL=data");
+	CHECK_EQ(fake_command(&gated_host, &cmd), PASSED);
+	cmd.cdw12 = 1u << 23;
+	CHECK_EQ(fake_command(&gated_host, &cmd), PROTECTED);
+	cmd.nsid = 2;
+	CHECK_EQ(fake_command(&gated_host, &cmd), PASSED);
+}
+
 TEST(an_opcode_of_another_command_set_is_unknown)
 {
 	gated_start_with("ro PARTLABEL=data");

@@ -372,13 +372,18 @@ struct operation {
 #define WRITES RO
 #define READS NONE
 
+#define WRITE_ZEROES 0x08
+#define WHOLE_NAMESPACE (1u << 23)	/* NSZ: whatever the range says */
+#define SET_FEATURES 0x09
+#define FORMAT 0x80
+
 /* NVM command set 1.0, 3; zoned namespace command set 1.1, 3. */
 static const struct operation io_operations[] = {
 	{ 0x02, RANGE, READS, 0, "Read" },
 	{ 0x01, RANGE, WRITES, 0, "Write" },
 	{ 0x04, RANGE, WRITES, 0, "Write Uncorrectable" },
 	{ 0x05, RANGE, READS, 0, "Compare" },
-	{ 0x08, RANGE, WRITES, 0, "Write Zeroes" },
+	{ WRITE_ZEROES, RANGE, WRITES, 0, "Write Zeroes" },
 	{ 0x09, NAMESPACE, WRITES, 0, "Dataset Management" },
 	{ 0x0c, RANGE, READS, 0, "Verify" },
 	{ 0x0e, NAMESPACE, READS, 0, "Reservation Report" },
@@ -392,7 +397,7 @@ static const struct operation io_operations[] = {
 static const struct operation admin_operations[] = {
 	{ 0x0d, CONTROLLER, WRITES, 0, "Namespace Management" },
 	{ 0x15, CONTROLLER, WRITES, 0, "Namespace Attachment" },
-	{ 0x80, CONTROLLER, WRITES, 0, "Format NVM" },
+	{ FORMAT, CONTROLLER, WRITES, 0, "Format NVM" },
 	{ 0x84, CONTROLLER, WRITES, 0, "Sanitize" },
 	{ 0x86, NAMESPACE, READS, 0, "Get LBA Status" },
 };
@@ -418,9 +423,6 @@ static const u8 harmless_features[] = {
 	0x0e, 0x0f, 0x10, 0x11, 0x16, 0x80, 0x81, 0x82, 0x83,
 };
 
-#define SET_FEATURES 0x09
-#define FORMAT 0x80
-
 static const struct operation unknown_io = {
 	0, NAMESPACE, WRITES, NVME_IO_INVALID_OPCODE, "I/O opcode",
 };
@@ -430,6 +432,9 @@ static const struct operation unknown_admin = {
 static const struct operation set_other_feature = {
 	SET_FEATURES, CONTROLLER, WRITES, NVME_IO_FEATURE_NOT_CHANGEABLE,
 	"Set Features",
+};
+static const struct operation zero_namespace = {
+	WRITE_ZEROES, NAMESPACE, WRITES, 0, "Write Zeroes",
 };
 static const struct operation local_format = {
 	FORMAT, NAMESPACE, WRITES, 0, "Format NVM",
@@ -489,6 +494,8 @@ static const struct operation *classify(struct gate *gate,
 		return &unknown_io;
 	if (IS_AMONG(cmd->opcode, harmless_io))
 		return NULL;
+	if (cmd->opcode == WRITE_ZEROES && cmd->cdw12 & WHOLE_NAMESPACE)
+		return &zero_namespace;
 	return find(io_operations, COUNT(io_operations), cmd->opcode,
 		    &unknown_io);
 }
