@@ -157,7 +157,8 @@ static bool submit(struct reader *reader, u64 lba, u64 n_lbas,
 				       (u16)n_lbas);
 	if (!desc)
 		return false;
-	/* Also without buffers: submitting is what gives desc back. */
+	/* Refused where metadata is in the way; submitting then says no and
+	 * gives desc back. */
 	nvme_io_set_phys_buffers(reader->host, desc, reader->list,
 				 reader->list_phys,
 				 align_up(size, PAGE_SIZE) / PAGE_SIZE, 0);
@@ -355,8 +356,6 @@ static const char *obstacle(const struct nvme_io_namespace *ns)
 	if (ns->lba_size < LBA_SIZE_MIN || ns->lba_size > LBA_SIZE_MAX ||
 	    (ns->lba_size & (ns->lba_size - 1)))
 		return "its blocks are not of 512 to 4096 bytes";
-	if (ns->metadata_size)
-		return "its blocks carry metadata";
 	if (!ns->n_lbas)
 		return "it has no blocks";
 	return NULL;
@@ -371,9 +370,10 @@ static const char *start(struct reader *reader)
 	if (!alloc_chunk(reader))
 		return "memory is short";
 	reader->backup_lba = reader->ns.n_lbas - 1;
-	if (!submit(reader, 0, MIN(reader->ns.n_lbas, 2), head_read))
-		return "the controller takes no request";
-	return NULL;
+	if (submit(reader, 0, MIN(reader->ns.n_lbas, 2), head_read))
+		return NULL;
+	return reader->ns.metadata_size ? "its blocks carry metadata" :
+					  "the controller takes no request";
 }
 
 /* Everything of the reader's but its buffers begins anew. */

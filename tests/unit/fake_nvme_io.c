@@ -143,6 +143,8 @@ u8 nvme_io_set_phys_buffers(struct nvme_host *host,
 	CHECK_EQ(n_pages_accessed, (size + PAGE_SIZE - 1) / PAGE_SIZE);
 	CHECK((pagebuf_arr_phys & PAGE_MASK) +
 	      n_pages_accessed * sizeof(phys_t) <= PAGE_SIZE);
+	if (desc->ns->info.metadata_size)
+		return 0;
 	desc->pages = pagebuf_arr;
 	desc->n_pages = n_pages_accessed;
 	return 1;
@@ -154,8 +156,11 @@ u8 nvme_io_submit(struct nvme_host *host, struct nvme_io_descriptor *desc,
 		  void *arg)
 {
 	CHECK(host == desc->host);
-	CHECK(desc->pages);
 	CHECK_EQ(operation, NVME_IO_READ);
+	if (!desc->pages) {
+		free(desc);
+		return 0;
+	}
 	CHECK(pending_count < PENDING_MAX);
 	desc->done = done;
 	desc->arg = arg;
