@@ -128,6 +128,8 @@ static bool get_lists(struct nvme_host *host, struct dptr *data, u32 count)
 		if (data->list_count)
 			data->lists[data->list_count - 1][LIST_ENTRIES - 1] =
 				page_hpa(list).v;
+		else
+			data->prp2 = page_hpa(list).v;
 		data->lists[data->list_count++] = list;
 	}
 	return true;
