@@ -106,6 +106,7 @@ _Static_assert(offsetof(struct nvme_cqe, status) == 14, "4.6");
 #define NVME_SC_INVALID_NAMESPACE 0x00b
 #define NVME_SC_SEQUENCE_ERROR 0x00c
 #define NVME_SC_PRP_OFFSET_INVALID 0x013
+#define NVME_SC_LBA_OUT_OF_RANGE 0x080
 #define NVME_SC_CQ_INVALID 0x100
 #define NVME_SC_QUEUE_ID_INVALID 0x101
 #define NVME_SC_QUEUE_SIZE_INVALID 0x102

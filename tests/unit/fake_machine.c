@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See fake_machine.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bits.h"
+#include "clock.h"
+#include "fake_machine.h"
+#include "gmem.h"
+#include "irq.h"
+#include "mmio.h"
+#include "page.h"
+#include "setting.h"
+#include "spec/pci.h"
+#include "test.h"
+
+#define RAM_SIZE (256ull << 20)
+#define ALLOCATION_MAX 1024
+
+struct fake_machine fake_machine;
+
+static u8 *ram;
+static size_t ram_used;
+static struct allocation {
+	u64 base, size;
+} allocations[ALLOCATION_MAX];
+static struct list regions = LIST_INIT(regions);
+static struct list listeners = LIST_INIT(listeners);
+
+extern const struct pci_driver *const __start_pci_drivers[];
+
+void fake_machine_init(void)
+{
+	struct fake_machine *m = &fake_machine;
+
+	ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(ram != MAP_FAILED);
+	m->sluice_page_limit = 1 << 20;
+	strcpy(m->pci.name, "0000:00:03.0");
+	m->pci.class_code = 0x010802;
+	fake_set_bar(FAKE_BAR);
+	m->config[PCI_COMMAND] = PCI_COMMAND_MEMORY;
+}
+
+int fake_machine_attach(void)
+{
+	struct pci_device *pci = &fake_machine.pci;
+
+	pci->driver = __start_pci_drivers[0];
+	return pci->driver->attach(pci);
+}
+
+/* ---- Memory ------------------------------------------------------------------ */
+
+void *fake_ram(size_t size, size_t align)
+{
+	ram_used = align_up(ram_used, align);
+	CHECK(ram_used + size <= RAM_SIZE);
+	ram_used += size;
+	return ram + ram_used - size;
+}
+
+bool fake_is_ram(u64 address, u64 size)
+{
+	return range_inside(address - (u64)ram, size, RAM_SIZE);
+}
+
+bool fake_is_sluice(u64 address, u64 size)
+{
+	for (int i = 0; i < ALLOCATION_MAX; i++)
+		if (ranges_overlap(address, size, allocations[i].base,
+				   allocations[i].size))
+			return true;
+	return false;
+}
+
+int gmem_read(void *to, gpa_t from, size_t size)
+{
+	if (!fake_is_ram(from.v, size))
+		return -EFAULT;
+	memcpy(to, (void *)from.v, size);
+	return 0;
+}
+
+int gmem_write(gpa_t to, const void *from, size_t size)
+{
+	if (!fake_is_ram(to.v, size))
+		return -EFAULT;
+	memcpy((void *)to.v, from, size);
+	return 0;
+}
+
+void *gmem_map(gpa_t base, size_t size)
+{
+	return fake_is_ram(base.v, size) ? (void *)base.v : NULL;
+}
+
+bool gmem_is_dma_safe(gpa_t base, u64 size)
+{
+	return !fake_is_sluice(base.v, size) && base.v + size >= base.v;
+}
+
+void *page_alloc(size_t count)
+{
+	u64 size = count * PAGE_SIZE;
+	int i = 0;
+
+	if (fake_machine.sluice_pages + count > fake_machine.sluice_page_limit)
+		return NULL;
+	while (i < ALLOCATION_MAX && allocations[i].size)
+		i++;
+	CHECK(i < ALLOCATION_MAX);
+	allocations[i].base = (u64)aligned_alloc(PAGE_SIZE, size);
+	allocations[i].size = size;
+	fake_machine.sluice_pages += count;
+	return memset((void *)allocations[i].base, 0, size);
+}
+
+void page_free(void *pages, size_t count)
+{
+	int i = 0;
+
+	while (i < ALLOCATION_MAX && allocations[i].base != (u64)pages)
+		i++;
+	CHECK(i < ALLOCATION_MAX);
+	CHECK_EQ(allocations[i].size, count * PAGE_SIZE);
+	allocations[i] = (struct allocation){ 0 };
+	fake_machine.sluice_pages -= count;
+	free(pages);
+}
+
+hpa_t page_hpa(const void *memory)
+{
+	CHECK(fake_is_sluice((u64)memory, 1));
+	return hpa((u64)memory);
+}
+
+size_t page_free_count(void)
+{
+	return fake_machine.sluice_page_limit - fake_machine.sluice_pages;
+}
+
+/* ---- Clock, policy, interrupts -------------------------------------------------- */
+
+u64 clock_now_us(void)
+{
+	if (fake_machine.tick)
+		fake_machine.tick();
+	return ++fake_machine.now_us;
+}
+
+bool config_fail_closed(void)
+{
+	return fake_machine.fail_closed;
+}
+
+void irq_watch_get(void)
+{
+	fake_machine.watch_count++;
+}
+
+void irq_watch_put(void)
+{
+	CHECK(fake_machine.watch_count > 0);
+	fake_machine.watch_count--;
+}
+
+void irq_listen(struct irq_listener *listener)
+{
+	list_add_tail(&listeners, &listener->node);
+}
+
+void fake_interrupt(void)
+{
+	struct list *node;
+
+	if (!fake_machine.watch_count) {
+		fake_machine.direct_irq_count++;
+		return;
+	}
+	list_for_each(node, &listeners) {
+		struct irq_listener *listener =
+			container_of(node, struct irq_listener, node);
+
+		listener->interrupt(listener);
+	}
+}
+
+/* ---- Memory-mapped I/O ------------------------------------------------------------ */
+
+static u64 bar(void)
+{
+	return pci_bar_base(&fake_machine.pci, 0).v;
+}
+
+u64 mmio_read(hpa_t address, unsigned size)
+{
+	CHECK(bar() && address.v >= bar());
+	return fake_machine.read(address.v - bar(), size);
+}
+
+void mmio_write(hpa_t address, unsigned size, u64 value)
+{
+	CHECK(bar() && address.v >= bar());
+	fake_machine.write(address.v - bar(), size, value);
+}
+
+u32 mmio_read32(hpa_t address)
+{
+	return mmio_read(address, 4);
+}
+
+void mmio_write32(hpa_t address, u32 value)
+{
+	mmio_write(address, 4, value);
+}
+
+int mmio_register(struct mmio_region *region)
+{
+	list_add_tail(&regions, &region->node);
+	return 0;
+}
+
+void mmio_unregister(struct mmio_region *region)
+{
+	list_remove(&region->node);
+}
+
+static struct mmio_region *find_region(u64 address)
+{
+	struct list *node;
+
+	list_for_each(node, &regions) {
+		struct mmio_region *region =
+			container_of(node, struct mmio_region, node);
+
+		if (range_inside(address - region->base.v, 1, region->size))
+			return region;
+	}
+	return NULL;
+}
+
+u64 fake_guest_read(u64 address, unsigned size)
+{
+	struct mmio_region *region = find_region(address);
+	struct mmio_access access = { .size = size };
+
+	if (!region)
+		return mmio_read(hpa(address), size);
+	access.offset = address - region->base.v;
+	region->access(region, &access);
+	return access.value;
+}
+
+void fake_guest_write(u64 address, unsigned size, u64 value)
+{
+	struct mmio_region *region = find_region(address);
+	struct mmio_access access = {
+		.size = size, .is_write = true, .value = value,
+	};
+
+	if (!region) {
+		mmio_write(hpa(address), size, value);
+		return;
+	}
+	access.offset = address - region->base.v;
+	region->access(region, &access);
+}
+
+/* ---- One PCI function ------------------------------------------------------------- */
+
+void fake_set_bar(u64 base)
+{
+	base |= PCI_BAR_TYPE_64 << 1;
+	memcpy(fake_machine.config + PCI_BAR(0), &base, sizeof(base));
+}
+
+u32 pci_config_read(struct pci_device *device, u16 offset, unsigned size)
+{
+	u32 value = 0;
+
+	CHECK(device == &fake_machine.pci);
+	memcpy(&value, fake_machine.config + offset, size);
+	return value;
+}
+
+void pci_config_write(struct pci_device *device, u16 offset, unsigned size,
+		      u32 value)
+{
+	CHECK(device == &fake_machine.pci);
+	memcpy(fake_machine.config + offset, &value, size);
+}
+
+u32 fake_config_read(u16 offset, unsigned size)
+{
+	struct pci_device *pci = &fake_machine.pci;
+	u32 value = pci_config_read(pci, offset, size);
+
+	pci->driver->config_read(pci, offset, size, &value);
+	return value;
+}
+
+void fake_config_write(u16 offset, unsigned size, u32 value)
+{
+	struct pci_device *pci = &fake_machine.pci;
+
+	if (!pci->driver->config_write(pci, offset, size, value))
+		return;
+	pci_config_write(pci, offset, size, value);
+	pci->driver->config_written(pci, offset, size);
+}
+
+gpa_t pci_bar_base(struct pci_device *device, unsigned index)
+{
+	u64 base;
+
+	CHECK(device == &fake_machine.pci && !index);
+	memcpy(&base, fake_machine.config + PCI_BAR(0), sizeof(base));
+	if (!(fake_machine.config[PCI_COMMAND] & PCI_COMMAND_MEMORY))
+		return gpa(0);
+	return gpa(base & ~PCI_BAR_MEMORY_FLAGS);
+}
+
+u64 pci_bar_size(struct pci_device *device, unsigned index)
+{
+	CHECK(device == &fake_machine.pci && !index);
+	return 1 << 20;
+}
+
+/* A capability stands where its id says: tests write it there. */
+u16 pci_find_capability(struct pci_device *device, u8 id)
+{
+	return device->driver && fake_machine.config[0x80] == id ? 0x80 : 0;
+}
+
+u16 pci_find_extended_capability(struct pci_device *device, u16 id)
+{
+	return device->driver && fake_machine.config[0x100] == id ? 0x100 : 0;
+}

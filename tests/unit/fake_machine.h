@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine that drivers/ runs on in tests: guest RAM and Sluice's pages
+ * (addresses are host pointers on both sides), trapped regions, one PCI
+ * function, interrupts, a clock that moves when it is looked at.
+ */
+#ifndef FAKE_MACHINE_H
+#define FAKE_MACHINE_H
+
+#include "pci.h"
+#include "types.h"
+
+#define FAKE_BAR 0x10000000ull
+
+struct fake_machine {
+	u64 now_us;
+	bool fail_closed;
+	size_t sluice_pages;		/* in use */
+	size_t sluice_page_limit;	/* page_alloc() fails beyond */
+	int watch_count;		/* irq_watch_get() minus put() */
+	u32 direct_irq_count;		/* came while nobody watched */
+	struct pci_device pci;
+	u8 config[4096];
+	/* The device behind FAKE_BAR. */
+	u64 (*read)(u64 offset, unsigned size);
+	void (*write)(u64 offset, unsigned size, u64 value);
+	void (*tick)(void);		/* each time the clock is read */
+};
+extern struct fake_machine fake_machine;
+
+void fake_machine_init(void);
+/* The driver's attach(), by its section. */
+int fake_machine_attach(void);
+
+/* Zeroed guest RAM. */
+void *fake_ram(size_t size, size_t align);
+bool fake_is_ram(u64 address, u64 size);
+bool fake_is_sluice(u64 address, u64 size);
+
+/* The guest's accesses: to a handler, or to the device itself. */
+u64 fake_guest_read(u64 address, unsigned size);
+void fake_guest_write(u64 address, unsigned size, u64 value);
+/* The guest's config accesses. */
+u32 fake_config_read(u16 offset, unsigned size);
+void fake_config_write(u16 offset, unsigned size, u32 value);
+void fake_set_bar(u64 base);
+/* An interrupt arrives. */
+void fake_interrupt(void);
+
+#endif

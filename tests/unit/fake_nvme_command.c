@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the fake controller does with commands; its own PRP walk. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_machine.h"
+#include "fake_nvme_command.h"
+#include "test.h"
+
+static struct fake_nvme *const dev = &fake_nvme;
+
+/* ---- Data, in pages of 4 KiB ------------------------------------------------------- */
+
+static void touch(u64 address, void *data, u64 size, bool is_write)
+{
+	CHECK(fake_is_ram(address, size) || fake_is_sluice(address, size));
+	if (is_write)
+		memcpy((void *)address, data, size);
+	else
+		memcpy(data, (void *)address, size);
+}
+
+/* The rest after PRP1 by a list; the last entry of a page may lead on. */
+static void transfer_list(u64 list, u8 *data, u64 size, bool is_write)
+{
+	u64 piece;
+
+	for (; size; size -= piece, data += piece, list += 8) {
+		piece = MIN(size, 4096);
+		CHECK(fake_is_sluice(list, 8));
+		if ((list & 4095) == 4088 && size > 4096)
+			list = *(u64 *)list;
+		CHECK(is_aligned(*(u64 *)list, 4096));
+		touch(*(u64 *)list, data, piece, is_write);
+	}
+}
+
+/* is_write: the device writes memory. */
+static void transfer(const struct nvme_sqe *sqe, void *data, u64 size,
+		     bool is_write)
+{
+	u64 first = MIN(size, 4096 - (sqe->prp1 & 4095));
+	u8 *rest = (u8 *)data + first;
+
+	if (!size)
+		return;
+	touch(sqe->prp1, data, first, is_write);
+	size -= first;
+	if (size > 4096)
+		transfer_list(sqe->prp2, rest, size, is_write);
+	else if (size)
+		touch(sqe->prp2, rest, size, is_write);
+}
+
+/* ---- Identify -------------------------------------------------------------------------- */
+
+static struct fake_namespace *find(u32 nsid)
+{
+	for (u32 i = 0; i < dev->namespace_count; i++)
+		if (dev->namespaces[i].nsid == nsid)
+			return &dev->namespaces[i];
+	return NULL;
+}
+
+static void identify_controller(struct nvme_id_ctrl *id)
+{
+	memset(id->serial, ' ', sizeof(id->serial));
+	memcpy(id->serial, "FAKE1", 5);
+	memset(id->model, ' ', sizeof(id->model));
+	memcpy(id->model, "Fake NVMe", 9);
+	id->mdts = dev->mdts;
+	id->oacs = 0x1ff;
+	id->aerl = 255;
+	id->hmpre = id->hmmin = 16;
+	id->nn = dev->namespace_count;
+	id->fuses = 1;
+	id->sgls = 1;
+	id->ocfs = 0xf;
+}
+
+static void identify_namespace(struct nvme_id_ns *id, u32 nsid)
+{
+	const struct fake_namespace *ns = find(nsid);
+
+	if (!ns)
+		return;
+	id->nsze = id->ncap = ns->n_lbas;
+	id->nlbaf = 1;
+	id->flbas = 1 | (ns->is_inline ? NVME_FLBAS_INLINE : 0);
+	id->lbaf[1].lbads = ns->lba_shift;
+	id->lbaf[1].ms = ns->metadata_size;
+	id->msrc = 255;
+}
+
+static void identify_list(u32 *list, u32 after)
+{
+	u32 count = 0;
+
+	for (u32 i = 0; i < dev->namespace_count && count < 1024; i++)
+		if (dev->namespaces[i].nsid > after)
+			list[count++] = dev->namespaces[i].nsid;
+}
+
+static void identify_descriptors(u8 *page, u32 nsid)
+{
+	const struct fake_namespace *ns = find(nsid);
+	const u8 uuid[20] = { 3, 16 };
+	const u8 csi[5] = { 4, 1, 0, 0, ns ? ns->command_set : 0 };
+
+	memcpy(page, uuid, sizeof(uuid));
+	memcpy(page + sizeof(uuid), csi, sizeof(csi));
+}
+
+static u16 identify(const struct nvme_sqe *sqe)
+{
+	u64 page[512] = { 0 };
+
+	switch (FIELD_GET(NVME_IDENTIFY_CNS, sqe->cdw10)) {
+	case NVME_CNS_NAMESPACE:
+		identify_namespace((void *)page, sqe->nsid);
+		break;
+	case NVME_CNS_CONTROLLER:
+		identify_controller((void *)page);
+		break;
+	case NVME_CNS_ACTIVE_NAMESPACES:
+		identify_list((void *)page, sqe->nsid);
+		break;
+	case NVME_CNS_DESCRIPTORS:
+		identify_descriptors((void *)page, sqe->nsid);
+		break;
+	default:
+		return NVME_SC_INVALID_FIELD;
+	}
+	transfer(sqe, page, sizeof(page), true);
+	return 0;
+}
+
+/* ---- Queues ------------------------------------------------------------------------------- */
+
+static u16 create(const struct nvme_sqe *sqe, struct fake_queue *queues)
+{
+	u16 id = FIELD_GET(NVME_QUEUE_ID, sqe->cdw10);
+	struct fake_queue *queue = &queues[id];
+	bool is_sq = queues == dev->sqs;
+
+	CHECK(id && id <= dev->queue_limit);
+	CHECK(sqe->cdw11 & NVME_QUEUE_PC);
+	if (queue->base)
+		return NVME_SC_QUEUE_ID_INVALID;
+	*queue = (struct fake_queue){
+		.base = sqe->prp1,
+		.size = FIELD_GET(NVME_QUEUE_SIZE, sqe->cdw10) + 1,
+		.cq_id = is_sq ? FIELD_GET(NVME_SQ_CQID, sqe->cdw11) : 0,
+		.phase = true,
+		.has_interrupt = !is_sq && (sqe->cdw11 & NVME_CQ_IEN),
+	};
+	CHECK(queue->size >= 2);
+	CHECK(queue->size <= FIELD_GET(NVME_CAP_MQES, dev->cap) + 1);
+	CHECK(is_aligned(queue->base, 4096));
+	CHECK(fake_is_sluice(queue->base, queue->size * (is_sq ? 64 : 16)));
+	CHECK(!is_sq || dev->cqs[queue->cq_id].base);
+	return 0;
+}
+
+/* What is pending of a deleted queue is dropped without a completion. */
+static u16 delete_sq(const struct nvme_sqe *sqe)
+{
+	u16 id = FIELD_GET(NVME_QUEUE_ID, sqe->cdw10);
+	u32 kept = 0;
+
+	CHECK(dev->sqs[id].base);
+	dev->sqs[id].base = 0;
+	for (u32 i = 0; i < dev->pending_count; i++)
+		if (dev->pending[i].sq_id != id)
+			dev->pending[kept++] = dev->pending[i];
+	dev->pending_count = kept;
+	return 0;
+}
+
+static u16 delete_cq(const struct nvme_sqe *sqe)
+{
+	dev->cqs[FIELD_GET(NVME_QUEUE_ID, sqe->cdw10)].base = 0;
+	return 0;
+}
+
+static u16 abort_command(const struct nvme_sqe *sqe, u32 *result)
+{
+	u16 sq_id = FIELD_GET(NVME_ABORT_SQID, sqe->cdw10);
+	u16 cid = FIELD_GET(NVME_ABORT_CID, sqe->cdw10);
+
+	*result = NVME_ABORT_NOT_DONE;
+	for (u32 i = 0; i < dev->pending_count; i++) {
+		if (dev->pending[i].sq_id != sq_id ||
+		    dev->pending[i].sqe.cid != cid)
+			continue;
+		dev->pending_count--;
+		memmove(&dev->pending[i], &dev->pending[i + 1],
+			(dev->pending_count - i) * sizeof(*dev->pending));
+		dev->abort_count++;
+		*result = 0;
+		fake_nvme_post(sq_id, cid, NVME_SC_ABORTED, 0);
+		return 0;
+	}
+	return 0;
+}
+
+/* ---- Admin ------------------------------------------------------------------------------------ */
+
+static u16 features(const struct nvme_sqe *sqe, u32 *result)
+{
+	u8 stamp[8] = { 's', 't', 'a', 'm', 'p' };
+	u32 last = dev->queue_limit - 1;
+
+	switch (FIELD_GET(NVME_FEATURE_ID, sqe->cdw10)) {
+	case NVME_FEATURE_QUEUE_COUNT:
+		*result = last | last << 16;
+		break;
+	case NVME_FEATURE_TIMESTAMP:
+		transfer(sqe, stamp, sizeof(stamp),
+			 sqe->opcode == NVME_ADMIN_GET_FEATURES);
+	}
+	return 0;
+}
+
+/* Every byte of a log page is its LID. */
+static u16 get_log(const struct nvme_sqe *sqe)
+{
+	static u8 data[1 << 20];
+	u64 size = ((sqe->cdw11 & 0xffff) << 16 | sqe->cdw10 >> 16) * 4ull + 4;
+
+	CHECK(size <= sizeof(data));
+	memset(data, sqe->cdw10 & 0xff, size);
+	transfer(sqe, data, size, true);
+	return 0;
+}
+
+u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
+{
+	if (sqe->opcode == dev->refuse_opcode)
+		return dev->refuse_status;
+	switch (sqe->opcode) {
+	case NVME_ADMIN_IDENTIFY:
+		return identify(sqe);
+	case NVME_ADMIN_CREATE_SQ:
+		return create(sqe, dev->sqs);
+	case NVME_ADMIN_CREATE_CQ:
+		return create(sqe, dev->cqs);
+	case NVME_ADMIN_DELETE_SQ:
+		return delete_sq(sqe);
+	case NVME_ADMIN_DELETE_CQ:
+		return delete_cq(sqe);
+	case NVME_ADMIN_ABORT:
+		return abort_command(sqe, result);
+	case NVME_ADMIN_SET_FEATURES:
+	case NVME_ADMIN_GET_FEATURES:
+		return features(sqe, result);
+	case NVME_ADMIN_GET_LOG_PAGE:
+		return get_log(sqe);
+	case NVME_ADMIN_FORMAT:
+		find(1)->lba_shift = 12;
+		find(1)->n_lbas /= 8;
+		return 0;
+	case NVME_ADMIN_KEEP_ALIVE:
+		return 0;
+	case NVME_ADMIN_DOORBELL_BUFFER:
+		FAIL("Doorbell Buffer Config has reached the device");
+	}
+	return NVME_SC_INVALID_OPCODE;
+}
+
+/* ---- I/O ------------------------------------------------------------------------------------------ */
+
+static u16 access_blocks(const struct nvme_sqe *sqe,
+			 const struct fake_namespace *ns)
+{
+	u64 lba = (u64)sqe->cdw11 << 32 | sqe->cdw10;
+	u64 count = (sqe->cdw12 & 0xffff) + 1;
+
+	if (!range_inside(lba, count, ns->n_lbas))
+		return NVME_SC_LBA_OUT_OF_RANGE;
+	if (sqe->opcode == NVME_CMD_WRITE_ZEROES)
+		memset(ns->data + (lba << ns->lba_shift), 0,
+		       count << ns->lba_shift);
+	else
+		transfer(sqe, ns->data + (lba << ns->lba_shift),
+			 count << ns->lba_shift, sqe->opcode == NVME_CMD_READ);
+	return 0;
+}
+
+static u16 deallocate(const struct nvme_sqe *sqe,
+		      const struct fake_namespace *ns)
+{
+	struct nvme_dsm_range ranges[256];
+	u32 count = FIELD_GET(NVME_DSM_COUNT, sqe->cdw10) + 1;
+
+	transfer(sqe, ranges, count * sizeof(*ranges), false);
+	for (u32 i = 0; i < count; i++)
+		if (range_inside(ranges[i].lba, ranges[i].n_lbas, ns->n_lbas))
+			memset(ns->data + (ranges[i].lba << ns->lba_shift),
+			       0xdd, ranges[i].n_lbas << ns->lba_shift);
+	return 0;
+}
+
+u16 fake_execute_io(const struct fake_record *record)
+{
+	const struct nvme_sqe *sqe = &record->sqe;
+	const struct fake_namespace *ns = find(sqe->nsid);
+
+	if (dev->fail_countdown && !--dev->fail_countdown)
+		return dev->fail_status;
+	if (!ns)
+		return NVME_SC_INVALID_NAMESPACE;
+	switch (sqe->opcode) {
+	case NVME_CMD_READ:
+	case NVME_CMD_WRITE:
+	case NVME_CMD_WRITE_ZEROES:
+		return access_blocks(sqe, ns);
+	case NVME_CMD_DSM:
+		return deallocate(sqe, ns);
+	case NVME_CMD_FLUSH:
+	case NVME_CMD_VERIFY:
+	case NVME_CMD_COPY:
+		return 0;
+	}
+	return NVME_SC_INVALID_OPCODE;
+}
