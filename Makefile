@@ -198,12 +198,19 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 # NAME_test_EXTRA: objects that test links before the archive.
 host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
+host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 gate_command_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
-pci_test_EXTRA = $(patsubst %,$(B)/host/core/%.o,pci pci_bus pci_config)
+pci_test_EXTRA = $(call host_core,pci pci_bus pci_config)
+page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
+pool_test_EXTRA = $(page_test_EXTRA)
+console_test_EXTRA = $(call host_core,console)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
+# The driver as a whole: nobody calls it, its attach() is in a section.
+$(foreach name,hub dptr admin ctrl chain own regs,\
+	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 
 $(B)/host/%.o: %.c
 	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Icore -Itests/unit)

@@ -12,7 +12,7 @@
 #include "irq.h"
 #include "mmio.h"
 #include "page.h"
-#include "setting.h"
+#include "settings.h"
 #include "spec/pci.h"
 #include "test.h"
 
@@ -45,10 +45,26 @@ void fake_machine_init(void)
 	m->config[PCI_COMMAND] = PCI_COMMAND_MEMORY;
 }
 
+int fake_configure(const char *key, const char *value)
+{
+	struct config *config = &fake_machine.boot_info.config;
+	struct setting *setting = &config->settings[0];
+
+	config->fail_closed = fake_machine.fail_closed;
+	config->setting_count = key ? 1 : 0;
+	if (key) {
+		setting->line = 1;
+		strcpy(setting->key, key);
+		strcpy(setting->value, value);
+	}
+	return settings_apply(&fake_machine.boot_info);
+}
+
 int fake_machine_attach(void)
 {
 	struct pci_device *pci = &fake_machine.pci;
 
+	fake_configure(NULL, NULL);
 	pci->driver = __start_pci_drivers[0];
 	return pci->driver->attach(pci);
 }
@@ -150,11 +166,6 @@ u64 clock_now_us(void)
 	if (fake_machine.tick)
 		fake_machine.tick();
 	return ++fake_machine.now_us;
-}
-
-bool config_fail_closed(void)
-{
-	return fake_machine.fail_closed;
 }
 
 void irq_watch_get(void)

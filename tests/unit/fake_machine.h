@@ -7,6 +7,7 @@
 #ifndef FAKE_MACHINE_H
 #define FAKE_MACHINE_H
 
+#include "boot_info.h"
 #include "pci.h"
 #include "types.h"
 
@@ -14,7 +15,8 @@
 
 struct fake_machine {
 	u64 now_us;
-	bool fail_closed;
+	bool fail_closed;		/* before attach */
+	struct boot_info boot_info;	/* with the error of a setting */
 	size_t sluice_pages;		/* in use */
 	size_t sluice_page_limit;	/* page_alloc() fails beyond */
 	int watch_count;		/* irq_watch_get() minus put() */
@@ -29,6 +31,8 @@ struct fake_machine {
 extern struct fake_machine fake_machine;
 
 void fake_machine_init(void);
+/* A line of sluice.conf; 0 or -EINVAL. */
+int fake_configure(const char *key, const char *value);
 /* The driver's attach(), by its section. */
 int fake_machine_attach(void);
 
