@@ -199,6 +199,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
 host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
+host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 gate_command_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
