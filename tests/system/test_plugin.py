@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Plug-ins from outside the tree: the README's example works as it stands, and
+host requests run while the guest works."""
+import re
+import subprocess
+
+import pytest
+from lab import GATE, NEXT, Lab, config
+from machine import ROOT
+from mkdisk import MIB
+from test_data import FIO, OPEN, TOOLS
+
+BACKGROUND = ROOT / "tests" / "system" / "background.c"
+
+
+@pytest.fixture(scope="module")
+def busy():
+    """A guest beside which one plug-in reads without pause, and another is
+    the example in the README."""
+    folder = ROOT / "build" / "plugins"
+    folder.mkdir(parents=True, exist_ok=True)
+    example = folder / "nodiscard.c"
+    example.write_text(readme_example())
+    lab = Lab(build(folder, f"gate trace {BACKGROUND} {example}"))
+    conf = config(*GATE, chain="gate, nodiscard, background", **NEXT)
+    with lab.boot("plugins", conf=conf,
+                  partitions=lab.partitions()) as system:
+        yield system
+
+
+def readme_example():
+    text = (ROOT / "README.md").read_text()
+    return re.search(r"```c\n(.*?)```", text, re.S)[1]
+
+
+def build(folder, interceptors):
+    """A sluice.efi of its own kind, with the newlib that is there."""
+    newlib = folder / "newlib"
+    if not newlib.is_symlink():
+        newlib.symlink_to("../newlib")
+    name = folder.relative_to(ROOT)
+    subprocess.run(["make", "-s", f"B={name}", f"INTERCEPTORS={interceptors}",
+                    f"{name}/sluice.efi"], cwd=ROOT, check=True)
+    return folder / "sluice.efi"
+
+
+def test_example_of_the_readme_keeps_what_is_discarded(busy):
+    assert len(readme_example().splitlines()) < 60
+    before = busy.disk.read("open", 0, MIB)
+    busy.guest.check(f"blkdiscard -l {MIB} {OPEN}")
+    busy.machine.expect_log("nodiscard: . ranges of n1 kept")
+    assert busy.disk.read("open", 0, MIB) == before
+
+
+def reads(system):
+    """(reads, bad) as last logged."""
+    found = re.findall(r"background: (\d+) reads, (\d+) bad",
+                       system.machine.log.text)
+    return tuple(map(int, found[-1])) if found else (0, 0)
+
+
+def test_host_requests_run_beside_the_guests(busy):
+    busy.guest.check(TOOLS)
+    before, _ = reads(busy)
+    report = busy.guest.check(
+        FIO + "--rw=randrw --bs=64k --iodepth=16 --loops=3", 180)
+    assert "err= 0" in report
+    after, bad = reads(busy)
+    assert after > before and bad == 0
+
+
+def test_host_requests_survive_controller_resets(busy):
+    for _ in range(3):
+        busy.guest.check("nvme reset /dev/nvme0")
+    before, _ = reads(busy)
+    busy.guest.check("dd if=/dev/nvme0n1p2 of=/dev/null bs=64k iflag=direct")
+    after, bad = reads(busy)
+    assert after > before and bad == 0
