@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One processor: its area of memory (this structure, then its stack), its
- * guest, and the instructions that only assembly can say.
+ * guest, and the instructions that only assembly can say: all of them
+ * functions, so that a test can stand in for the processor.
  */
 #ifndef SLUICE_CPU_H
 #define SLUICE_CPU_H
@@ -48,13 +49,7 @@ struct cpu {
 };
 
 /* The CPU this code runs on; only on a stack of ours, after launch. */
-static inline struct cpu *cpu_this(void)
-{
-	u64 rsp;
-
-	__asm__("mov %%rsp, %0" : "=r"(rsp));
-	return (struct cpu *)align_down(rsp, CPU_AREA_SIZE);
-}
+struct cpu *cpu_this(void);
 
 /* Makes the areas for `count` CPUs. -ENOMEM. */
 int cpu_init(u32 count);
@@ -73,76 +68,28 @@ struct cpu_caller {
  */
 long cpu_launch(const struct cpu_caller *caller);
 
-static inline u64 rdmsr(u32 index)
-{
-	u32 low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
-	return (u64)high << 32 | low;
-}
-
-static inline void wrmsr(u32 index, u64 value)
-{
-	__asm__ volatile("wrmsr" ::"c"(index), "a"((u32)value),
-			 "d"((u32)(value >> 32))
-			 : "memory");
-}
+/* native.c */
+u64 rdmsr(u32 index);
+void wrmsr(u32 index, u64 value);
 
 /* entry.S: false where the processor answers with #GP. */
 bool msr_read_safe(u32 index, u64 *value);
 bool msr_write_safe(u32 index, u64 value);
 
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+void cpuid(u32 leaf, u32 subleaf, u32 regs[4]);
 
-static inline void cpuid(u32 leaf, u32 subleaf, u32 regs[4])
-{
-	__asm__ volatile("cpuid"
-			 : "=a"(regs[0]), "=b"(regs[1]), "=c"(regs[2]),
-			   "=d"(regs[3])
-			 : "a"(leaf), "c"(subleaf));
-}
+u64 rdtsc(void);
 
-static inline u64 rdtsc(void)
-{
-	u32 low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (u64)high << 32 | low;
-}
-
-#define CPU_CONTROL_REGISTER(n)                                           \
-	static inline u64 read_cr##n(void)                                \
-	{                                                                 \
-		u64 value;                                                \
-                                                                          \
-		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value));     \
-		return value;                                             \
-	}                                                                 \
-	static inline void write_cr##n(u64 value)                         \
-	{                                                                 \
-		__asm__ volatile("mov %0, %%cr" #n ::"r"(value) : "memory"); \
-	}
-
-CPU_CONTROL_REGISTER(0)
-CPU_CONTROL_REGISTER(2)
-CPU_CONTROL_REGISTER(3)
-CPU_CONTROL_REGISTER(4)
-
-static inline u64 read_dr6(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(value));
-	return value;
-}
-
-static inline u64 read_dr7(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
-	return value;
-}
+u64 read_cr0(void);
+u64 read_cr2(void);
+u64 read_cr3(void);
+u64 read_cr4(void);
+void write_cr0(u64 value);
+void write_cr3(u64 value);
+void write_cr4(u64 value);
+u64 read_dr6(void);
+u64 read_dr7(void);
 
 /* Highest physical address + 1 that this processor can form. */
 u64 cpu_physical_limit(void);
