@@ -71,14 +71,6 @@ struct cpu *cpu_get(u32 index)
 	return cpus[index];
 }
 
-struct cpu *cpu_find_apic(u32 apic_id)
-{
-	for (u32 i = 0; i < count; i++)
-		if (cpus[i]->is_virtualized && cpus[i]->apic_id == apic_id)
-			return cpus[i];
-	return NULL;
-}
-
 u64 cpu_physical_limit(void)
 {
 	u32 regs[4];

@@ -55,7 +55,6 @@ struct cpu *cpu_this(void);
 int cpu_init(u32 count);
 u32 cpu_count(void);
 struct cpu *cpu_get(u32 index);
-struct cpu *cpu_find_apic(u32 apic_id);	/* NULL: not one of ours */
 
 /* What the loader's call left on its stack, in the order of entry.S. */
 struct cpu_caller {

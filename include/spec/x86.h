@@ -169,7 +169,6 @@ enum icr_shorthand {
 };
 
 /* CPU state after INIT, 14.1.3 */
-#define INIT_CR0 (CR0_CD | CR0_NW | CR0_ET)
 #define INIT_RIP 0xfff0ull
 #define INIT_CS_SELECTOR 0xf000
 #define INIT_CS_BASE 0xffff0000ull
