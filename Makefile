@@ -199,7 +199,6 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
 host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
-host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 gate_command_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
@@ -207,6 +206,10 @@ pci_test_EXTRA = $(call host_core,pci pci_bus pci_config)
 page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
+log_test_EXTRA = $(call host_core,log)
+$(foreach name,pagetable linear apic smp irq,\
+	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
+emulate_test_EXTRA = $(call host_core,x86/emulate x86/linear)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
