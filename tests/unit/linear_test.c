@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's page tables in 4 MiB of make-believe RAM at 1 GiB, walked in
+ * every paging mode; and tables that a hostile guest would make.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../../core/x86/linear.h"
+#include "bits.h"
+#include "gmem.h"
+#include "spec/x86.h"
+#include "test.h"
+#include "vt.h"
+
+#define RAM_BASE 0x40000000ull
+#define RAM_SIZE 0x400000ull
+#define ROOT RAM_BASE
+#define TABLE(n) (RAM_BASE + (n) * PAGE_SIZE)
+
+#define P PTE_PRESENT
+#define RW (PTE_PRESENT | PTE_WRITE)
+#define US (PTE_PRESENT | PTE_USER)
+#define RWU (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define PS PTE_LARGE
+
+static u8 ram[RAM_SIZE];
+static struct vt_paging paging;
+static struct cpu cpu;
+
+/* ---- What the walk stands on -------------------------------------------------- */
+
+int gmem_read(void *to, gpa_t from, size_t size)
+{
+	if (from.v < RAM_BASE ||
+	    !range_inside(from.v - RAM_BASE, size, RAM_SIZE))
+		return -EFAULT;
+	memcpy(to, ram + (from.v - RAM_BASE), size);
+	return 0;
+}
+
+static void load_paging(struct cpu *asked, struct vt_paging *out)
+{
+	CHECK(asked == &cpu);
+	*out = paging;
+}
+
+static const struct vt fake_vt = { .load_paging = load_paging };
+const struct vt *vt = &fake_vt;
+
+/* ---- Building tables ------------------------------------------------------------ */
+
+enum mode { FOUR_LEVELS, FIVE_LEVELS, PAE, LEGACY, LEGACY_PSE, OFF };
+
+static const struct vt_paging modes[] = {
+	[FOUR_LEVELS] = { CR0_PG | CR0_PE, ROOT, CR4_PAE, EFER_LME | EFER_LMA,
+			  false },
+	[FIVE_LEVELS] = { CR0_PG | CR0_PE, ROOT, CR4_PAE | CR4_LA57,
+			  EFER_LME | EFER_LMA, false },
+	[PAE] = { CR0_PG | CR0_PE, ROOT, CR4_PAE, 0, false },
+	[LEGACY] = { CR0_PG | CR0_PE, ROOT, 0, 0, false },
+	[LEGACY_PSE] = { CR0_PG | CR0_PE, ROOT, CR4_PSE, 0, false },
+	[OFF] = { CR0_PE, ROOT, CR4_PAE, 0, false },
+};
+
+static void start(enum mode mode)
+{
+	memset(ram, 0, sizeof(ram));
+	paging = modes[mode];
+}
+
+static void put(u64 address, u64 entry, unsigned size)
+{
+	CHECK(address >= RAM_BASE &&
+	      range_inside(address - RAM_BASE, size, RAM_SIZE));
+	memcpy(ram + (address - RAM_BASE), &entry, size);
+}
+
+/*
+ * `entries` from the root down; each but the last is completed with the
+ * address of the next table. Entry size and index bits are the mode's.
+ */
+static void build(enum mode mode, u64 linear, const u64 *entries,
+		  unsigned count)
+{
+	bool is_legacy = mode == LEGACY || mode == LEGACY_PSE;
+	unsigned bits = is_legacy ? 10 : 9;
+	static const unsigned levels[] = { 4, 5, 3, 2, 2 };
+
+	if (mode >= PAE)
+		linear = (u32)linear;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned shift = 12 + bits * (levels[mode] - 1 - i);
+		u64 index = linear >> shift & (BIT(bits) - 1);
+		u64 entry = entries[i];
+
+		if (i + 1 < count && (entry & P))
+			entry |= TABLE(i + 1);
+		put(TABLE(i) + index * (is_legacy ? 4 : 8), entry,
+		    is_legacy ? 4 : 8);
+	}
+}
+
+/* ---- Where it leads --------------------------------------------------------------- */
+
+static const struct {
+	enum mode mode;
+	u64 linear;
+	unsigned count;
+	u64 entries[5];
+	u64 expected;
+} translations[] = {
+	{ FOUR_LEVELS, 0x7f8012345678, 4, { RW, RW, RW, 0x12345000 | RW },
+	  0x12345678 },
+	{ FOUR_LEVELS, 0xffffffff81234567, 3,
+	  { RW, RW, 0x7000200000 | RW | PS }, 0x7000234567 },
+	{ FOUR_LEVELS, 0xffff888052345678, 2, { RW, 0x40000000 | RW | PS },
+	  0x52345678 },
+	/* PAT of a large page is bit 12, not an address. */
+	{ FOUR_LEVELS, 0x201234, 3, { RW, RW, 0x600000 | BIT(12) | RW | PS },
+	  0x601234 },
+	/* Bits 63:52 are NX, keys and the system's own. */
+	{ FOUR_LEVELS, 0x1000, 4,
+	  { RW, RW, RW, BITS(63, 52) | 0xabcde000 | RW }, 0xabcde000 },
+	/* PAT of a small page is where PS is. */
+	{ FOUR_LEVELS, 0x1abc, 4, { RW, RW, RW, 0x5000 | RW | PS }, 0x5abc },
+	{ FIVE_LEVELS, 0x00ff7f8012345678, 5,
+	  { RW, RW, RW, RW, 0xfffffffff000 | RW }, 0xfffffffff678 },
+	{ FIVE_LEVELS, 0xff00000040000000, 3,
+	  { RW, RW, 0x80000000 | RW | PS }, 0x80000000 },
+	{ PAE, 0xc0123456, 3, { P, RW, 0x123456000 | RW }, 0x123456456 },
+	{ PAE, 0xc0323456, 2, { P, 0xf00200000 | RW | PS }, 0xf00323456 },
+	/* Only 32 bits of an address exist outside long mode. */
+	{ PAE, 0xffffffff80000123, 3, { P, RW, 0x1000 | RW }, 0x1123 },
+	{ LEGACY, 0x80403abc, 2, { RW, 0xfffff000 | RW }, 0xfffffabc },
+	/* Without CR4.PSE that bit means nothing. */
+	{ LEGACY, 0x80403abc, 2, { RW | PS, 0x9000 | RW }, 0x9abc },
+	{ LEGACY_PSE, 0x80403abc, 2, { RW, 0x8000 | RW }, 0x8abc },
+	{ LEGACY_PSE, 0xc05abcde, 1, { 0x12c00000 | RW | PS }, 0x12dabcde },
+	/* Bits 20:13 of a 4 MiB page are bits 39:32 of its address. */
+	{ LEGACY_PSE, 0xc03abcde, 1, { 0x400000 | 0xa5 << 13 | RW | PS },
+	  0xa5007abcde },
+	{ OFF, 0xfee00300, 0, { 0 }, 0xfee00300 },
+	{ OFF, 0x1234567800000010, 0, { 0 }, 0x10 },
+};
+
+TEST(every_paging_mode_leads_where_the_processor_goes)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	for (size_t i = 0; i < ARRAY_COUNT(translations); i++) {
+		start(translations[i].mode);
+		build(translations[i].mode, translations[i].linear,
+		      translations[i].entries, translations[i].count);
+		CHECK_EQ(linear_translate(&cpu, translations[i].linear, true,
+					  &out, &fault), 0);
+		CHECK_EQ(out.v, translations[i].expected);
+	}
+}
+
+/* PWT and PCD of CR3, and in long mode a PCID, are no part of the address. */
+TEST(the_low_bits_of_cr3_are_not_the_tables_address)
+{
+	static const u64 leaf[] = { RW, RW, RW, 0x5000 | RW };
+	struct linear_fault fault;
+	gpa_t out;
+
+	start(FOUR_LEVELS);
+	build(FOUR_LEVELS, 0x1000, leaf, 4);
+	paging.cr3 |= 0xfff | BIT(63);
+	CHECK_EQ(linear_translate(&cpu, 0x1000, false, &out, &fault), 0);
+	CHECK_EQ(out.v, 0x5000);
+}
+
+/* The four pointers of PAE lie anywhere in a page, 32-byte aligned. */
+TEST(the_pointers_of_pae_need_no_page_of_their_own)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	start(PAE);
+	paging.cr3 = ROOT + 0xfe0;
+	put(ROOT + 0xfe0 + 3 * 8, TABLE(1) | P, 8);
+	put(TABLE(1), 0x200000 | RW | PS, 8);
+	CHECK_EQ(linear_translate(&cpu, 0xc0000042, true, &out, &fault), 0);
+	CHECK_EQ(out.v, 0x200042);
+}
+
+/* ---- Permissions ------------------------------------------------------------------- */
+
+#define ALLOWED 0xffff
+
+static const struct {
+	enum mode mode;
+	unsigned count;
+	u64 entries[4];
+	bool is_user, is_write, write_protect;
+	u32 error;		/* or ALLOWED */
+} permissions[] = {
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, RWU }, 1, 1, 1, ALLOWED },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, US }, 1, 0, 1, ALLOWED },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, US }, 1, 1, 0,
+	  PF_PRESENT | PF_WRITE | PF_USER },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, US }, 0, 1, 0, ALLOWED },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, US }, 0, 1, 1,
+	  PF_PRESENT | PF_WRITE },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, RW }, 1, 0, 1,
+	  PF_PRESENT | PF_USER },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, RW }, 0, 1, 1, ALLOWED },
+	/* The strictest level decides. */
+	{ FOUR_LEVELS, 4, { RW, RWU, RWU, RWU }, 1, 0, 1,
+	  PF_PRESENT | PF_USER },
+	{ FOUR_LEVELS, 4, { RWU, US, RWU, RWU }, 0, 1, 1,
+	  PF_PRESENT | PF_WRITE },
+	{ FOUR_LEVELS, 3, { RWU, RWU, US | PS }, 1, 1, 1,
+	  PF_PRESENT | PF_WRITE | PF_USER },
+	/* Not present, on any level. */
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, RWU & ~P }, 0, 0, 1, 0 },
+	{ FOUR_LEVELS, 4, { RWU, RWU, RWU, RWU & ~P }, 1, 1, 1,
+	  PF_WRITE | PF_USER },
+	{ FOUR_LEVELS, 1, { 0 }, 0, 1, 1, PF_WRITE },
+	{ FOUR_LEVELS, 2, { RWU, 0 }, 1, 0, 1, PF_USER },
+	{ FOUR_LEVELS, 3, { RWU, RWU, 0 }, 0, 0, 1, 0 },
+	{ FIVE_LEVELS, 1, { 0 }, 0, 0, 1, 0 },
+	/* Pointers of PAE have no permissions. */
+	{ PAE, 3, { P, RWU, RWU }, 1, 1, 1, ALLOWED },
+	{ PAE, 3, { P, US, RWU }, 1, 1, 1, PF_PRESENT | PF_WRITE | PF_USER },
+	{ PAE, 1, { 0 }, 0, 0, 0, 0 },
+	{ LEGACY, 2, { RW, RWU }, 1, 0, 0, PF_PRESENT | PF_USER },
+	{ LEGACY, 2, { US, RWU }, 0, 1, 0, ALLOWED },
+	{ LEGACY, 2, { US, RWU }, 0, 1, 1, PF_PRESENT | PF_WRITE },
+	{ LEGACY_PSE, 1, { US | PS }, 1, 1, 0,
+	  PF_PRESENT | PF_WRITE | PF_USER },
+};
+
+TEST(permissions_and_error_codes_are_the_processors)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(permissions); i++) {
+		struct linear_fault fault = { 0, 0xdead };
+		u64 linear = 0x1234;
+		gpa_t out;
+		int error;
+
+		start(permissions[i].mode);
+		build(permissions[i].mode, linear, permissions[i].entries,
+		      permissions[i].count);
+		paging.is_user = permissions[i].is_user;
+		if (permissions[i].write_protect)
+			paging.cr0 |= CR0_WP;
+		error = linear_translate(&cpu, linear, permissions[i].is_write,
+					 &out, &fault);
+		if (permissions[i].error == ALLOWED) {
+			CHECK_EQ(error, 0);
+			continue;
+		}
+		CHECK_EQ(error, (u64)-EFAULT);
+		CHECK_EQ(fault.error, permissions[i].error);
+		CHECK_EQ(fault.address, linear);
+	}
+}
+
+/* ---- Hostile ------------------------------------------------------------------------- */
+
+/* Beyond RAM, just before and at its end, and where additions would wrap. */
+static const u64 nowhere[] = {
+	0, RAM_BASE - PAGE_SIZE, RAM_BASE + RAM_SIZE, 0xffffffffff000,
+	0xfee00000,
+};
+
+TEST(tables_outside_of_ram_end_the_walk_with_a_fault)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	for (size_t i = 0; i < ARRAY_COUNT(nowhere); i++) {
+		for (unsigned level = 0; level < 4; level++) {
+			static const u64 path[] = { RW, RW, RW, 0x5000 | RW };
+			u64 at = TABLE(level - 1);
+
+			start(FOUR_LEVELS);
+			build(FOUR_LEVELS, 0, path, 4);
+			if (level)
+				put(at, nowhere[i] | RW, 8);
+			else
+				paging.cr3 = nowhere[i];
+			CHECK_EQ(linear_translate(&cpu, 0, true, &out, &fault),
+				 (u64)-EFAULT);
+			CHECK_EQ(fault.error, PF_WRITE);
+		}
+	}
+}
+
+TEST(a_table_that_is_its_own_entry_ends_like_any_other)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	start(FIVE_LEVELS);
+	put(ROOT, ROOT | RW, 8);
+	CHECK_EQ(linear_translate(&cpu, 0x123, true, &out, &fault), 0);
+	CHECK_EQ(out.v, ROOT + 0x123);
+}
+
+static u64 random_bits(void)
+{
+	return (u64)rand() << 33 ^ (u64)rand() << 12 ^ rand();
+}
+
+/* Noise, with an entry now and then that leads on. */
+static void build_noise(void)
+{
+	for (u64 at = ROOT; at < TABLE(16); at += 8)
+		put(at, random_bits(), 8);
+	for (u64 at = ROOT; at < TABLE(16); at += 64)
+		put(at, TABLE(rand() % 16) | RWU, 8);
+}
+
+TEST(tables_of_random_bits_never_lead_outside_of_52_bits)
+{
+	unsigned translated_count = 0;
+	struct linear_fault fault;
+	gpa_t out;
+
+	srand(1);
+	for (unsigned step = 0; step < 100000; step++) {
+		if (step % 1000 == 0)
+			build_noise();
+		paging = modes[rand() % OFF];
+		paging.is_user = rand() & 1;
+		if (linear_translate(&cpu, random_bits(), rand() & 1, &out,
+				     &fault))
+			continue;
+		CHECK(out.v < BIT(52));
+		translated_count++;
+	}
+	CHECK(translated_count > 1000);
+}
+
+/* ---- Fetching code -------------------------------------------------------------------- */
+
+/* Two pages next to each other, far apart in memory. */
+static void build_code(u64 linear, bool has_second)
+{
+	static const u64 first[] = { RW, RW, RW, TABLE(8) | RW };
+	u64 second = linear + PAGE_SIZE;
+
+	start(FOUR_LEVELS);
+	build(FOUR_LEVELS, linear, first, 4);
+	if (has_second)
+		put(TABLE(3) + (second >> 12 & 511) * 8, TABLE(40) | RW, 8);
+	memset(ram + 8 * PAGE_SIZE, 0x11, PAGE_SIZE);
+	memset(ram + 40 * PAGE_SIZE, 0x22, PAGE_SIZE);
+}
+
+static size_t fetch(u64 base, u64 rip, u8 bytes[15])
+{
+	memset(bytes, 0, 15);
+	cpu.guest.segment_base[INSN_CS] = base;
+	cpu.guest.rip = rip;
+	return linear_fetch(&cpu, bytes, 15);
+}
+
+TEST(an_instruction_across_two_pages_is_fetched_from_both)
+{
+	u8 bytes[15];
+
+	build_code(0x401000, true);
+	CHECK_EQ(fetch(0, 0x401ffb, bytes), 15);
+	for (unsigned i = 0; i < 15; i++)
+		CHECK_EQ(bytes[i], i < 5 ? 0x11 : 0x22);
+	CHECK_EQ(fetch(0x400000, 0x1ff1, bytes), 15);
+	CHECK_EQ(bytes[14], 0x11);
+}
+
+TEST(what_the_next_page_does_not_give_is_not_fetched)
+{
+	u8 bytes[15];
+
+	build_code(0x401000, false);
+	CHECK_EQ(fetch(0, 0x401ffb, bytes), 5);
+	CHECK_EQ(bytes[4], 0x11);
+	CHECK_EQ(bytes[5], 0);
+	CHECK_EQ(fetch(0, 0x402000, bytes), 0);
+}
+
+TEST(code_outside_of_ram_is_not_fetched)
+{
+	static const u64 outside[] = { RW, RW, RW, 0xfee00000 | RW };
+	u8 bytes[15];
+
+	start(FOUR_LEVELS);
+	build(FOUR_LEVELS, 0x401000, outside, 4);
+	CHECK_EQ(fetch(0, 0x401ff8, bytes), 0);
+}
