@@ -122,21 +122,19 @@ static u16 sriov_of(struct pci_device *device)
 }
 
 /* Virtual functions would be controllers that nobody stands before: the
- * capability becomes the null one, its link stays (PCIe 5.0, 7.9.28). */
+ * capability becomes the null one, only its link stays (PCIe 7.6.3). */
 static void config_read(struct pci_device *device, u16 offset, unsigned size,
 			u32 *value)
 {
 	struct nvme_host *host = device->driver_data;
-	u16 sriov = offset < PCI_EXTENDED_CAPABILITY_FIRST ? 0 : sriov_of(device);
+	u16 sriov = offset < PCI_EXTENDED_CAPABILITY_FIRST ? 0 :
+		sriov_of(device);
+	u16 at = offset - sriov;
 
 	if (host->is_hidden)
 		*value = ~0u >> (32 - 8 * size);
-	else if (!sriov || offset < sriov || offset >= sriov + PCI_SRIOV_SIZE)
-		return;
-	else if (offset == sriov)
-		*value &= size == 4 ? 0xfff00000 : 0;
-	else if (offset >= sriov + 4 || offset == sriov + 1)
-		*value = 0;
+	else if (sriov && offset >= sriov && at < PCI_SRIOV_SIZE)
+		*value &= at < 4 ? PCI_EXTENDED_CAPABILITY_LINK >> 8 * at : 0;
 }
 
 static bool config_write(struct pci_device *device, u16 offset, unsigned size,
