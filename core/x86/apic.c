@@ -23,22 +23,35 @@ static void write_register(u32 offset, u32 value)
 	mmio_write32(hpa(APIC_DEFAULT_BASE + offset), value);
 }
 
+/* Where the registers are: on their page, in MSRs, or nowhere (16.9). */
+static bool is_xapic(void)
+{
+	return (rdmsr(MSR_APIC_BASE) & APIC_BASE_MODE) == APIC_BASE_ENABLE;
+}
+
 static bool is_x2apic(void)
 {
 	return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
+}
+
+/* What the APIC says, not what the guest has written: some registers have
+ * bits, and on some processors the whole id, that cannot be written. */
+static void note_identity(struct cpu *cpu)
+{
+	if (is_x2apic())
+		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
+	if (!is_xapic())
+		return;
+	cpu->apic_id = FIELD_GET(APIC_ID_FIELD, read_register(APIC_ID));
+	cpu->apic_ldr = read_register(APIC_LDR);
+	cpu->apic_dfr = read_register(APIC_DFR);
 }
 
 void apic_identify(struct cpu *cpu)
 {
 	cpu->is_bsp = rdmsr(MSR_APIC_BASE) & APIC_BASE_BSP;
 	cpu->apic_dfr = APIC_DFR_FLAT;
-	if (is_x2apic()) {
-		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
-		return;
-	}
-	cpu->apic_id = FIELD_GET(APIC_ID_FIELD, read_register(APIC_ID));
-	cpu->apic_ldr = read_register(APIC_LDR);
-	cpu->apic_dfr = read_register(APIC_DFR);
+	note_identity(cpu);
 }
 
 void apic_reset(struct cpu *cpu)
@@ -48,7 +61,7 @@ void apic_reset(struct cpu *cpu)
 		APIC_LVT_LINT0, APIC_LVT_LINT1,   APIC_LVT_ERROR,
 	};
 
-	if (is_x2apic())
+	if (!is_xapic())
 		return;		/* INIT leaves x2APIC mode as it is, 16.10 */
 	for (size_t i = 0; i < ARRAY_COUNT(lvts); i++)
 		write_register(lvts[i], APIC_LVT_MASKED);
@@ -57,8 +70,7 @@ void apic_reset(struct cpu *cpu)
 	write_register(APIC_LDR, 0);
 	write_register(APIC_DFR, APIC_DFR_FLAT);
 	write_register(APIC_SVR, APIC_SVR_RESET);
-	cpu->apic_ldr = 0;
-	cpu->apic_dfr = APIC_DFR_FLAT;
+	note_identity(cpu);
 }
 
 static void wait_delivered(void)
@@ -167,6 +179,11 @@ static bool answer(struct cpu *sender, const struct command *command)
 	return true;
 }
 
+static bool is_identity(u64 offset)
+{
+	return offset == APIC_ID || offset == APIC_LDR || offset == APIC_DFR;
+}
+
 static void apic_access(struct mmio_region *region, struct mmio_access *access)
 {
 	struct cpu *cpu = cpu_this();
@@ -176,8 +193,10 @@ static void apic_access(struct mmio_region *region, struct mmio_access *access)
 	 * Only aligned doublewords are defined (16.3.2). Anything else could
 	 * spill into the command register on its way, so it goes nowhere.
 	 */
-	if (access->size != 4 || !is_aligned(access->offset, 16)) {
-		log_limited(LOG_WARN, "cpu%u: apic: dropped a %u-byte write at %#llx",
+	if (!is_xapic() || access->size != 4 ||
+	    !is_aligned(access->offset, 16)) {
+		log_limited(LOG_WARN,
+			    "cpu%u: apic: dropped a %u-byte write at %#llx",
 			    cpu->index, access->size,
 			    (unsigned long long)access->offset);
 		return;
@@ -187,13 +206,9 @@ static void apic_access(struct mmio_region *region, struct mmio_access *access)
 		if (answer(cpu, &command))
 			return;
 	}
-	if (access->offset == APIC_ID)
-		cpu->apic_id = FIELD_GET(APIC_ID_FIELD, access->value);
-	if (access->offset == APIC_LDR)
-		cpu->apic_ldr = access->value;
-	if (access->offset == APIC_DFR)
-		cpu->apic_dfr = access->value;
 	write_register(access->offset, access->value);
+	if (is_identity(access->offset))
+		note_identity(cpu);
 }
 
 static bool icr_msr_write(struct cpu *cpu, u64 value)
@@ -204,31 +219,19 @@ static bool icr_msr_write(struct cpu *cpu, u64 value)
 
 	if (!is_x2apic())
 		return false;
-	if (!answer(cpu, &command))
-		wrmsr(MSR_X2APIC_ICR, value);
-	return true;
+	return answer(cpu, &command) || msr_write_safe(MSR_X2APIC_ICR, value);
 }
 
-/* Moving the page away from under its trap is refused as a reserved bit. */
+/* Moving the page away from under its trap is refused as a reserved bit;
+ * changes between modes that do not exist the processor itself refuses. */
 static bool base_msr_write(struct cpu *cpu, u64 value)
 {
-	bool was_x2apic = is_x2apic();
-	u64 known = APIC_BASE_BSP | APIC_BASE_X2APIC | APIC_BASE_ENABLE;
-	u32 regs[4];
+	u64 known = APIC_BASE_BSP | APIC_BASE_MODE;
 
-	if ((value & ~known) != APIC_DEFAULT_BASE)
+	if ((value & ~known) != APIC_DEFAULT_BASE ||
+	    !msr_write_safe(MSR_APIC_BASE, value))
 		return false;
-	cpuid(1, 0, regs);
-	if ((value & APIC_BASE_X2APIC) &&
-	    (!(regs[CPUID_ECX] & CPUID_1_ECX_X2APIC) ||
-	     !(value & APIC_BASE_ENABLE)))
-		return false;
-	if (was_x2apic && (value & APIC_BASE_ENABLE) &&
-	    !(value & APIC_BASE_X2APIC))
-		return false;	/* only by way of disabling it, 16.9 */
-	wrmsr(MSR_APIC_BASE, value);
-	if (!was_x2apic && is_x2apic())
-		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
+	note_identity(cpu);
 	return true;
 }
 

@@ -28,7 +28,7 @@ static u8 ram[RAM_SIZE];
 static struct vt_paging paging;
 static struct cpu cpu;
 
-/* ---- What the walk stands on -------------------------------------------------- */
+/* ---- What the walk stands on --------------------------------------------- */
 
 int gmem_read(void *to, gpa_t from, size_t size)
 {
@@ -48,7 +48,7 @@ static void load_paging(struct cpu *asked, struct vt_paging *out)
 static const struct vt fake_vt = { .load_paging = load_paging };
 const struct vt *vt = &fake_vt;
 
-/* ---- Building tables ------------------------------------------------------------ */
+/* ---- Building tables ----------------------------------------------------- */
 
 enum mode { FOUR_LEVELS, FIVE_LEVELS, PAE, LEGACY, LEGACY_PSE, OFF };
 
@@ -101,7 +101,7 @@ static void build(enum mode mode, u64 linear, const u64 *entries,
 	}
 }
 
-/* ---- Where it leads --------------------------------------------------------------- */
+/* ---- Where it leads ------------------------------------------------------ */
 
 static const struct {
 	enum mode mode;
@@ -187,7 +187,7 @@ TEST(the_pointers_of_pae_need_no_page_of_their_own)
 	CHECK_EQ(out.v, 0x200042);
 }
 
-/* ---- Permissions ------------------------------------------------------------------- */
+/* ---- Permissions --------------------------------------------------------- */
 
 #define ALLOWED 0xffff
 
@@ -260,7 +260,7 @@ TEST(permissions_and_error_codes_are_the_processors)
 	}
 }
 
-/* ---- Hostile ------------------------------------------------------------------------- */
+/* ---- Hostile ------------------------------------------------------------- */
 
 /* Beyond RAM, just before and at its end, and where additions would wrap. */
 static const u64 nowhere[] = {
@@ -337,7 +337,7 @@ TEST(tables_of_random_bits_never_lead_outside_of_52_bits)
 	CHECK(translated_count > 1000);
 }
 
-/* ---- Fetching code -------------------------------------------------------------------- */
+/* ---- Fetching code ------------------------------------------------------- */
 
 /* Two pages next to each other, far apart in memory. */
 static void build_code(u64 linear, bool has_second)

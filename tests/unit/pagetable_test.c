@@ -27,7 +27,7 @@ static const struct slat_format format = {
 	.present_mask = PTE_PRESENT,
 };
 
-/* ---- Pages and memory types ------------------------------------------------ */
+/* ---- Pages and memory types ---------------------------------------------- */
 
 static struct { u8 bytes[PAGE_SIZE]; } pages[256]
 	__attribute__((aligned(4096)));
@@ -63,7 +63,7 @@ static struct pagetable start(unsigned levels, bool has_1g_pages)
 	return table;
 }
 
-/* ---- What a leaf says, and on which level it is ----------------------------- */
+/* ---- What a leaf says, and on which level it is -------------------------- */
 
 struct translation {
 	u64 address;
@@ -109,7 +109,7 @@ static void check(const struct pagetable *table, u64 address, u64 access,
 	CHECK_EQ(pagetable_lookup(table, address) & ALL, access);
 }
 
-/* ---- Sizes ------------------------------------------------------------------ */
+/* ---- Sizes --------------------------------------------------------------- */
 
 static const struct {
 	const char *what;
@@ -168,7 +168,7 @@ TEST(five_levels_reach_higher_and_four_map_all_of_48_bits)
 	check(&table, 1ull << 48, READ, GIB(1));
 }
 
-/* ---- Splitting ---------------------------------------------------------------- */
+/* ---- Splitting ----------------------------------------------------------- */
 
 TEST(a_page_taken_out_of_a_gigabyte_leaves_the_rest_as_it_was)
 {
@@ -230,7 +230,7 @@ TEST(a_range_can_show_one_page_everywhere)
 	check(&table, MIB(8), ALL, MIB(2));
 }
 
-/* ---- Out of memory -------------------------------------------------------------- */
+/* ---- Out of memory ------------------------------------------------------- */
 
 TEST(without_memory_for_a_table_everything_stays_translated)
 {
@@ -256,7 +256,7 @@ TEST(without_memory_for_the_root_there_is_no_table)
 	CHECK_EQ(pagetable_init(&table, &format, 4, true), (u64)-ENOMEM);
 }
 
-/* ---- Random, against one access for each page ---------------------------------- */
+/* ---- Random, against one access for each page ---------------------------- */
 
 /* Windows of 1024 pages around edges where levels meet. */
 #define WINDOW 1024
