@@ -469,6 +469,8 @@ enum run_work {
 void run_all(struct nvme_host *host);
 /* The same after looking for completions of every hub. */
 void run_poll(struct nvme_host *host);
+/* The one or the other, as there may be something to be found. */
+void run_exit(struct nvme_host *host);
 /* A guest's doorbell. */
 void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value);
 void run_listen(void);

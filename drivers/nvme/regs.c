@@ -156,8 +156,7 @@ static u32 access32(struct nvme_host *host, u32 offset, bool is_write,
 	else
 		value = read_register(host, offset);
 	lock_release(&host->lock);
-	if (is_write)
-		run_all(host);
+	run_exit(host);
 	return value;
 }
 

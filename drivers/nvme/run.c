@@ -332,6 +332,15 @@ void run_poll(struct nvme_host *host)
 	irq_watch_put();
 }
 
+void run_exit(struct nvme_host *host)
+{
+	if (READ_ONCE(host->busy) || READ_ONCE(host->own_count) ||
+	    READ_ONCE(host->event_count))
+		run_poll(host);
+	else
+		run_all(host);
+}
+
 static void on_interrupt(struct irq_listener *listener)
 {
 	struct list *node;
