@@ -77,7 +77,7 @@ bool guest_wait_ready(bool is_ready)
 	return false;
 }
 
-bool guest_enable(u32 cc)
+void guest_begin_enable(u32 cc)
 {
 	u64 asq = (u64)guest.admin.entries;
 	u64 acq = (u64)guest.admin_cq.entries;
@@ -93,6 +93,11 @@ bool guest_enable(u32 cc)
 	guest.page_size = 4096u << FIELD_GET(NVME_CC_MPS, cc);
 	guest_write32(NVME_REG_CC, cc | FIELD_PREP(NVME_CC_IOSQES, 6) |
 		      FIELD_PREP(NVME_CC_IOCQES, 4) | NVME_CC_EN);
+}
+
+bool guest_enable(u32 cc)
+{
+	guest_begin_enable(cc);
 	return guest_wait_ready(true);
 }
 

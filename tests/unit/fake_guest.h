@@ -35,6 +35,7 @@ void guest_write32(u32 offset, u32 value);
 u32 guest_doorbell_stride(void);
 
 /* CC as given, EN added. True: RDY within a few thousand polls. */
+void guest_begin_enable(u32 cc);
 bool guest_enable(u32 cc);
 bool guest_wait_ready(bool is_ready);
 void guest_set_admin(u32 sq_size, u32 cq_size);

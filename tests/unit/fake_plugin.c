@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See fake_plugin.h: written against nvme_io.h alone, as plug-ins are. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_plugin.h"
+
+struct fake_plugin fake_plugin;
+
+static struct fake_plugin *const me = &fake_plugin;
+
+static u8 on_init(void *interceptor)
+{
+	me->init_count++;
+	if (!me->is_slow && !me->fails_init)
+		nvme_io_start_fetching_g_reqs(me->host);
+	return !me->fails_init;
+}
+
+static u8 can_stop(void *interceptor)
+{
+	me->stop_count++;
+	return !me->holds_stop;
+}
+
+static enum nvme_io_verdict on_command(void *interceptor,
+				       struct nvme_request *req,
+				       const struct nvme_io_command *cmd)
+{
+	me->last = *cmd;
+	me->held = req;
+	return me->answer ? me->answer(req, cmd) : NVME_IO_PASS;
+}
+
+/* The verdict, said in the classic way. */
+static void say(struct nvme_request *req, enum nvme_io_verdict verdict)
+{
+	if (verdict == NVME_IO_HOLD)
+		nvme_io_pause_guest_request(req);
+}
+
+static void on_read(void *interceptor, struct nvme_request *req, u32 nsid,
+		    u64 lba_start, u32 n_lbas)
+{
+	me->read_count++;
+	say(req, on_command(interceptor, req, nvme_io_req_command(req)));
+}
+
+static void on_write(void *interceptor, struct nvme_request *req, u32 nsid,
+		     u64 lba_start, u32 n_lbas)
+{
+	me->write_count++;
+	say(req, on_command(interceptor, req, nvme_io_req_command(req)));
+}
+
+static u32 on_data_management(void *interceptor, struct nvme_request *req,
+			      u32 nsid, struct nvme_io_range *ranges,
+			      u32 buf_len, u32 n_ranges)
+{
+	me->first_range = ranges[0];
+	ranges[0].lba_start++;
+	return me->ranges_kept;
+}
+
+static enum nvme_io_verdict
+on_copy(void *interceptor, struct nvme_request *req,
+	const struct nvme_io_command *cmd,
+	const struct nvme_io_copy_source *sources, u32 n_sources)
+{
+	me->first_source = sources[0];
+	me->source_count = n_sources;
+	return NVME_IO_PASS;
+}
+
+static void on_complete(void *interceptor, struct nvme_request *req,
+			const struct nvme_io_command *cmd,
+			struct nvme_io_completion *completion)
+{
+	me->complete_count++;
+	me->last_completion = *completion;
+	if (completion->status == NVME_IO_CAPACITY_EXCEEDED)
+		completion->status = NVME_IO_SUCCESS;
+}
+
+static void on_identify(void *interceptor, u8 cns, u32 nsid,
+			u16 controller_id, void *data)
+{
+	me->identify_count++;
+	if (cns == 0)
+		((u8 *)data)[99] |= 1;
+}
+
+struct nvme_io_interceptor fake_interceptor = {
+	.interceptor = &fake_plugin,
+	.on_init = on_init,
+	.on_read = on_read,
+	.on_write = on_write,
+	.on_data_management = on_data_management,
+	.can_stop = can_stop,
+	.on_command = on_command,
+	.on_copy = on_copy,
+	.on_complete = on_complete,
+	.on_identify = on_identify,
+};
+
+static int configure(u32 line, const char *key, const char *value, char *why,
+		     size_t why_size)
+{
+	if (!strcmp(value, "bad")) {
+		snprintf(why, why_size, "something good");
+		return -1;
+	}
+	snprintf(me->configured, sizeof(me->configured), "%u %s=%s", line, key,
+		 value);
+	return 0;
+}
+
+static int attach(struct nvme_host *host)
+{
+	if (me->fails_attach)
+		return -1;
+	me->host = host;
+	fake_interceptor.needs = me->needs;
+	nvme_io_install_interceptor(host, &fake_interceptor);
+	return 0;
+}
+
+static const struct nvme_io_plugin plugin = {
+	.name = "double", .configure = configure, .attach = attach,
+};
+NVME_IO_PLUGIN(plugin);
