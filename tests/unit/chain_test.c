@@ -7,7 +7,7 @@
 #include "fake_log.h"
 #include "fake_machine.h"
 #include "fake_nvme.h"
-#include "fake_plugin.h"
+#include "fake_double.h"
 #include "test.h"
 
 static struct guest_cq cq;
@@ -16,7 +16,7 @@ static struct guest_sq sq;
 static void start_with(u32 needs)
 {
 	guest_boot();
-	fake_plugin.needs = needs;
+	fake_double.needs = needs;
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK(guest_enable(0));
 	CHECK_EQ(guest_create_cq(&cq, 1, 16, true), 0);
@@ -62,16 +62,16 @@ TEST(an_empty_chain_leaves_the_plug_in_out)
 	CHECK_EQ(fake_configure("chain", ""), 0);
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK(guest_enable(0));
-	CHECK_EQ(fake_plugin.init_count, 0);
+	CHECK_EQ(fake_double.init_count, 0);
 }
 
 TEST(keys_with_a_plug_in_s_name_are_its_own)
 {
 	guest_boot();
 	CHECK_EQ(fake_configure("double", "x"), 0);
-	CHECK_STR(fake_plugin.configured, "1 double=x");
+	CHECK_STR(fake_double.configured, "1 double=x");
 	CHECK_EQ(fake_configure("double.y", "z"), 0);
-	CHECK_STR(fake_plugin.configured, "1 double.y=z");
+	CHECK_STR(fake_double.configured, "1 double.y=z");
 	CHECK(fake_configure("double", "bad"));
 	CHECK(strstr(fake_machine.boot_info.error, "something good"));
 	CHECK(fake_configure("doubl", "x"));
@@ -83,36 +83,36 @@ TEST(keys_with_a_plug_in_s_name_are_its_own)
 TEST(rdy_waits_for_every_interceptor)
 {
 	guest_boot();
-	fake_plugin.is_slow = true;
+	fake_double.is_slow = true;
 	CHECK_EQ(fake_machine_attach(), 0);
 	guest_begin_enable(0);
 	for (int i = 0; i < 100; i++)
 		CHECK(!(guest_read32(NVME_REG_CSTS) & NVME_CSTS_RDY));
-	CHECK_EQ(fake_plugin.init_count, 1);
-	nvme_io_start_fetching_g_reqs(fake_plugin.host);
+	CHECK_EQ(fake_double.init_count, 1);
+	nvme_io_start_fetching_g_reqs(fake_double.host);
 	CHECK(guest_read32(NVME_REG_CSTS) & NVME_CSTS_RDY);
 }
 
 TEST(an_interceptor_that_fails_is_left_out)
 {
 	guest_boot();
-	fake_plugin.fails_init = true;
+	fake_double.fails_init = true;
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK(guest_enable(0));
 	CHECK(fake_log_has("double failed to initialise"));
 	CHECK_EQ(guest_admin(NVME_ADMIN_KEEP_ALIVE, 0, 0, 0, NULL), 0);
-	CHECK(!fake_plugin.held);
+	CHECK(!fake_double.held);
 }
 
 TEST(an_interceptor_that_fails_closes_the_controller_if_told_so)
 {
 	guest_boot();
-	fake_plugin.fails_init = true;
+	fake_double.fails_init = true;
 	fake_machine.fail_closed = true;
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK(!guest_enable(0));
 	CHECK_EQ(guest_read32(NVME_REG_CSTS), NVME_CSTS_CFS);
-	fake_plugin.fails_init = false;
+	fake_double.fails_init = false;
 	CHECK(guest_disable());
 	CHECK(guest_enable(0));
 }
@@ -120,7 +120,7 @@ TEST(an_interceptor_that_fails_closes_the_controller_if_told_so)
 TEST(a_plug_in_that_cannot_attach_hides_the_controller_if_told_so)
 {
 	guest_boot();
-	fake_plugin.fails_attach = true;
+	fake_double.fails_attach = true;
 	fake_machine.fail_closed = true;
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK_EQ(fake_config_read(0, 4), ~0u);
@@ -132,7 +132,7 @@ TEST(a_stop_is_delayed_for_a_second_at_most)
 	u64 start;
 
 	start_with(0);
-	fake_plugin.holds_stop = true;
+	fake_double.holds_stop = true;
 	start = fake_machine.now_us;
 	guest_write32(NVME_REG_CC, 0);
 	CHECK(guest_read32(NVME_REG_CSTS) & NVME_CSTS_RDY);
@@ -160,7 +160,7 @@ static enum nvme_io_verdict hold(struct nvme_request *req,
 static enum nvme_io_verdict finish(struct nvme_request *req,
 				   const struct nvme_io_command *cmd)
 {
-	nvme_io_finish_guest_request(fake_plugin.host, req,
+	nvme_io_finish_guest_request(fake_double.host, req,
 				     NVME_IO_WRITE_PROTECTED);
 	return NVME_IO_PASS;
 }
@@ -178,7 +178,7 @@ TEST(a_refused_command_never_reaches_the_device)
 	u32 result;
 
 	start_with(0);
-	fake_plugin.answer = refuse;
+	fake_double.answer = refuse;
 	CHECK_EQ(guest_run(&sq, &sqe, &result), NVME_IO_ACCESS_DENIED);
 	CHECK_EQ(result, 0x1234);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_VERIFY), 0);
@@ -189,7 +189,7 @@ TEST(a_refused_command_never_reaches_the_device)
 TEST(a_refused_admin_command_never_reaches_the_device)
 {
 	start_with(0);
-	fake_plugin.answer = refuse;
+	fake_double.answer = refuse;
 	CHECK_EQ(guest_admin(NVME_ADMIN_FORMAT, 1, 0, 0, NULL),
 		 NVME_IO_ACCESS_DENIED);
 	CHECK_EQ(guest_create_cq(&cq, 2, 16, true), NVME_IO_ACCESS_DENIED);
@@ -203,7 +203,7 @@ TEST(a_refusal_does_not_depend_on_a_healthy_carrier)
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_VERIFY, 0, 1, NULL);
 
 	start_with(0);
-	fake_plugin.answer = refuse;
+	fake_double.answer = refuse;
 	fake_nvme.fail_countdown = 1;
 	fake_nvme.fail_status = 0x4281;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), NVME_IO_ACCESS_DENIED);
@@ -212,11 +212,11 @@ TEST(a_refusal_does_not_depend_on_a_healthy_carrier)
 TEST(a_hook_may_finish_what_it_is_asked_about)
 {
 	start_with(0);
-	fake_plugin.answer = finish;
+	fake_double.answer = finish;
 	CHECK_EQ(read_blocks(fake_ram(4096, 4096)), NVME_IO_WRITE_PROTECTED);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 	CHECK_EQ(flush(NULL), NVME_IO_WRITE_PROTECTED);
-	CHECK_EQ(fake_plugin.read_count, 1);
+	CHECK_EQ(fake_double.read_count, 1);
 }
 
 TEST(a_command_changed_to_a_flush_has_the_flush_s_status)
@@ -225,7 +225,7 @@ TEST(a_command_changed_to_a_flush_has_the_flush_s_status)
 
 	start_with(0);
 	data = fake_ram(4096, 4096);
-	fake_plugin.answer = make_flush;
+	fake_double.answer = make_flush;
 	CHECK_EQ(read_blocks(data), 0);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_FLUSH), 1);
@@ -242,15 +242,15 @@ TEST(a_held_command_waits_and_others_pass_it)
 	u16 cid;
 
 	start_with(0);
-	fake_plugin.answer = hold;
+	fake_double.answer = hold;
 	cid = guest_put(&sq, &sqe);
 	guest_ring(&sq);
-	held = fake_plugin.held;
-	fake_plugin.answer = NULL;
+	held = fake_double.held;
+	fake_double.answer = NULL;
 	CHECK_EQ(fake_machine.watch_count, 0);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_VERIFY), 0);
 	CHECK_EQ(flush(NULL), 0);
-	nvme_io_resume_guest_request(fake_plugin.host, held, 1);
+	nvme_io_resume_guest_request(fake_double.host, held, 1);
 	guest_read32(NVME_REG_VS);
 	CHECK(guest_wait(&cq, &cqe));
 	CHECK_EQ(cqe.cid, cid);
@@ -264,11 +264,11 @@ TEST(a_held_command_may_be_finished_later)
 
 	start_with(0);
 	guest_set_prps(&sqe, fake_ram(512, 512), 512);
-	fake_plugin.answer = hold;
+	fake_double.answer = hold;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
-	CHECK_EQ(fake_plugin.write_count, 1);
-	nvme_io_finish_guest_request(fake_plugin.host, fake_plugin.held,
+	CHECK_EQ(fake_double.write_count, 1);
+	nvme_io_finish_guest_request(fake_double.host, fake_double.held,
 				     NVME_IO_CAPACITY_EXCEEDED);
 	guest_read32(NVME_REG_VS);
 	CHECK(guest_wait(&cq, &cqe));
@@ -287,13 +287,13 @@ TEST(a_command_held_over_a_reset_is_let_go_afterwards)
 	CHECK(guest_enable(0));
 	CHECK_EQ(guest_create_cq(&cq, 1, 16, true), 0);
 	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
-	fake_plugin.answer = hold;
+	fake_double.answer = hold;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
-	fake_plugin.answer = NULL;
+	fake_double.answer = NULL;
 	CHECK(guest_disable());
 	CHECK(fake_machine.sluice_pages > pages);
-	nvme_io_resume_guest_request(fake_plugin.host, fake_plugin.held, 1);
+	nvme_io_resume_guest_request(fake_double.host, fake_double.held, 1);
 	guest_read32(NVME_REG_VS);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_VERIFY), 0);
@@ -311,13 +311,13 @@ TEST(a_command_held_over_the_end_of_its_queue_is_let_go_afterwards)
 	CHECK_EQ(guest_create_cq(&cq, 1, 16, true), 0);
 	pages = fake_machine.sluice_pages;
 	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
-	fake_plugin.answer = hold;
+	fake_double.answer = hold;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
-	held = fake_plugin.held;
-	fake_plugin.answer = NULL;
+	held = fake_double.held;
+	fake_double.answer = NULL;
 	CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_SQ, 1), 0);
-	nvme_io_finish_guest_request(fake_plugin.host, held, 0);
+	nvme_io_finish_guest_request(fake_double.host, held, 0);
 	guest_read32(NVME_REG_VS);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 	CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_CQ, 1), 0);
@@ -328,29 +328,29 @@ TEST(a_command_held_over_the_end_of_its_queue_is_let_go_afterwards)
 TEST(completions_are_seen_and_may_be_changed_where_declared)
 {
 	start_with(NVME_IO_NEEDS_COMPLETIONS);
-	fake_plugin.complete_count = 0;
+	fake_double.complete_count = 0;
 	CHECK_EQ(flush(NULL), 0);
-	CHECK_EQ(fake_plugin.complete_count, 1);
+	CHECK_EQ(fake_double.complete_count, 1);
 	fake_nvme.fail_countdown = 1;
 	fake_nvme.fail_status = NVME_IO_CAPACITY_EXCEEDED;
 	CHECK_EQ(flush(NULL), 0);
-	CHECK_EQ(fake_plugin.last_completion.status,
+	CHECK_EQ(fake_double.last_completion.status,
 		 NVME_IO_CAPACITY_EXCEEDED);
-	fake_plugin.answer = refuse;
+	fake_double.answer = refuse;
 	CHECK_EQ(flush(NULL), NVME_IO_ACCESS_DENIED);
-	CHECK_EQ(fake_plugin.last_completion.status, NVME_IO_ACCESS_DENIED);
+	CHECK_EQ(fake_double.last_completion.status, NVME_IO_ACCESS_DENIED);
 }
 
 TEST(completions_are_not_shown_where_not_declared)
 {
 	start_with(0);
 	CHECK_EQ(flush(NULL), 0);
-	CHECK_EQ(fake_plugin.complete_count, 0);
+	CHECK_EQ(fake_double.complete_count, 0);
 }
 
 TEST(commands_are_decoded_before_they_are_shown)
 {
-	const struct nvme_io_command *cmd = &fake_plugin.last;
+	const struct nvme_io_command *cmd = &fake_double.last;
 	u8 *data;
 
 	start_with(0);
@@ -374,8 +374,8 @@ TEST(a_transfer_of_65536_blocks_is_counted_right)
 
 	start_with(0);
 	guest_run(&sq, &sqe, NULL);
-	CHECK_EQ(fake_plugin.last.n_lbas, 65536);
-	CHECK_EQ(fake_plugin.last.effects, NVME_IO_WRITES);
+	CHECK_EQ(fake_double.last.n_lbas, 65536);
+	CHECK_EQ(fake_double.last.effects, NVME_IO_WRITES);
 }
 
 static u8 *seen_block;
@@ -384,8 +384,8 @@ static u8 seen[1024];
 static enum nvme_io_verdict look(struct nvme_request *req,
 				 const struct nvme_io_command *cmd)
 {
-	seen_block = nvme_io_req_buf(fake_plugin.host, req, 1);
-	CHECK(!nvme_io_req_buf(fake_plugin.host, req, 2));
+	seen_block = nvme_io_req_buf(fake_double.host, req, 1);
+	CHECK(!nvme_io_req_buf(fake_double.host, req, 2));
 	CHECK_EQ(nvme_io_req_read(req, 0, seen, 1024), 0);
 	CHECK_EQ(nvme_io_req_read(req, 1, seen, 1024), -1);
 	CHECK_EQ(nvme_io_req_write(req, 1000, "new", 3), 0);
@@ -404,7 +404,7 @@ TEST(a_hook_can_reach_the_data_wherever_it_lies)
 	memset(data, 'a', 512);
 	memset(data + 512, 'b', 512);
 	sqe = guest_rw(NVME_CMD_WRITE, 5, 2, data);
-	fake_plugin.answer = look;
+	fake_double.answer = look;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
 	CHECK(seen_block == data + 512);
 	CHECK(seen[511] == 'a' && seen[512] == 'b');
@@ -426,13 +426,13 @@ TEST(ranges_to_deallocate_are_shown_edited_and_counted)
 	ranges[1] = (struct nvme_dsm_range){ .lba = 20, .n_lbas = 1 };
 	ranges[2] = (struct nvme_dsm_range){ .lba = 30, .n_lbas = 1 };
 	sqe.prp1 = (u64)ranges;
-	fake_plugin.ranges_kept = 2;
+	fake_double.ranges_kept = 2;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
-	CHECK_EQ(fake_plugin.first_range.lba_start, 10);
+	CHECK_EQ(fake_double.first_range.lba_start, 10);
 	CHECK(disk[10 * 512] == 0 && disk[11 * 512] == 0xdd);
 	CHECK(disk[20 * 512] == 0xdd && disk[30 * 512] == 0);
 	CHECK_EQ(ranges[0].lba, 10);
-	fake_plugin.ranges_kept = 0;
+	fake_double.ranges_kept = 0;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_DSM), 1);
 }
@@ -454,12 +454,12 @@ TEST(the_sources_of_a_copy_are_shown_in_both_formats)
 		*(u16 *)(list + size + 16) = 0xffff;
 		sqe.prp1 = (u64)list;
 		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
-		CHECK_EQ(fake_plugin.source_count, 2);
-		CHECK_EQ(fake_plugin.first_source.lba_start, 77);
-		CHECK_EQ(fake_plugin.first_source.n_lbas, 10);
-		CHECK_EQ(fake_plugin.last.n_lbas, 65546);
-		CHECK_EQ(fake_plugin.last.lba, 500);
-		CHECK_EQ(fake_plugin.last.effects,
+		CHECK_EQ(fake_double.source_count, 2);
+		CHECK_EQ(fake_double.first_source.lba_start, 77);
+		CHECK_EQ(fake_double.first_source.n_lbas, 10);
+		CHECK_EQ(fake_double.last.n_lbas, 65546);
+		CHECK_EQ(fake_double.last.lba, 500);
+		CHECK_EQ(fake_double.last.effects,
 			 NVME_IO_WRITES | NVME_IO_RANGES);
 	}
 }
@@ -474,5 +474,5 @@ TEST(identify_data_passes_the_filter_of_the_interceptor)
 			     data), 0);
 	CHECK_EQ(data[99], 1);
 	CHECK_EQ(data[80], 101);
-	CHECK_EQ(fake_plugin.identify_count, 1);
+	CHECK_EQ(fake_double.identify_count, 1);
 }

@@ -7,7 +7,7 @@
 #include "fake_log.h"
 #include "fake_machine.h"
 #include "fake_nvme.h"
-#include "fake_plugin.h"
+#include "fake_double.h"
 #include "test.h"
 
 static struct guest_cq cq;
@@ -28,10 +28,10 @@ static void boot(void)
 	phys_t phys;
 
 	guest_boot();
-	fake_plugin.needs = NVME_IO_NEEDS_HOST_REQUESTS;
+	fake_double.needs = NVME_IO_NEEDS_HOST_REQUESTS;
 	CHECK_EQ(fake_machine_attach(), 0);
-	list = nvme_io_alloc_pages(fake_plugin.host, 1, &list_phys);
-	pages = nvme_io_alloc_pages(fake_plugin.host, 8, &phys);
+	list = nvme_io_alloc_pages(fake_double.host, 1, &list_phys);
+	pages = nvme_io_alloc_pages(fake_double.host, 8, &phys);
 	for (int i = 0; i < 8; i++)
 		list[i] = phys + i * 4096;
 }
@@ -45,7 +45,7 @@ static void start(void)
 
 static void on_done(struct nvme_host *host, u16 status, void *arg)
 {
-	CHECK(host == fake_plugin.host);
+	CHECK(host == fake_double.host);
 	done_count++;
 	last_status = status;
 }
@@ -53,13 +53,13 @@ static void on_done(struct nvme_host *host, u16 status, void *arg)
 static u8 submit(enum nvme_io_operation operation, u64 lba, u16 n_lbas)
 {
 	struct nvme_io_descriptor *desc =
-		nvme_io_init_descriptor(fake_plugin.host, 1, 0, lba, n_lbas);
+		nvme_io_init_descriptor(fake_double.host, 1, 0, lba, n_lbas);
 
 	if (!desc)
 		return 0;
-	CHECK(nvme_io_set_phys_buffers(fake_plugin.host, desc, list, list_phys,
+	CHECK(nvme_io_set_phys_buffers(fake_double.host, desc, list, list_phys,
 				       8, 0));
-	return nvme_io_submit(fake_plugin.host, desc, operation, on_done, NULL);
+	return nvme_io_submit(fake_double.host, desc, operation, on_done, NULL);
 }
 
 /* Host requests are driven by any exit. */
@@ -123,7 +123,7 @@ TEST(classic_calls_take_three_arguments)
 	struct nvme_host *host;
 
 	start();
-	host = fake_plugin.host;
+	host = fake_double.host;
 	for (int i = 0; i < 3; i++) {
 		struct nvme_io_descriptor *desc =
 			nvme_io_init_descriptor(host, 1, 0, 0, 8);
@@ -147,7 +147,7 @@ TEST(buffers_that_do_not_fit_are_refused)
 	struct nvme_host *host;
 
 	start();
-	host = fake_plugin.host;
+	host = fake_double.host;
 	desc = nvme_io_init_descriptor(host, 1, 0, 0, 64);
 	CHECK(!nvme_io_set_phys_buffers(host, desc, list, list_phys, 7, 0));
 	CHECK(!nvme_io_set_phys_buffers(host, desc, list, list_phys, 8, 4));
@@ -233,7 +233,7 @@ TEST(a_reset_aborts_host_requests_before_the_next_on_init)
 	CHECK(guest_disable());
 	CHECK_EQ(done_count, 6);
 	CHECK_EQ(last_status, NVME_IO_ABORTED);
-	CHECK_EQ(fake_plugin.init_count, 1);
+	CHECK_EQ(fake_double.init_count, 1);
 	CHECK(!submit(NVME_IO_READ, 0, 8));
 	CHECK_EQ(done_count, 6);
 }
@@ -293,7 +293,7 @@ static enum nvme_io_verdict read_first(struct nvme_request *req,
 static void resume_held(struct nvme_host *host, u16 status, void *arg)
 {
 	done_count++;
-	nvme_io_resume_guest_request(host, fake_plugin.held, 1);
+	nvme_io_resume_guest_request(host, fake_double.held, 1);
 }
 
 static enum nvme_io_verdict hold_for_read(struct nvme_request *req,
@@ -303,10 +303,10 @@ static enum nvme_io_verdict hold_for_read(struct nvme_request *req,
 
 	if (cmd->admin)
 		return NVME_IO_PASS;
-	desc = nvme_io_init_descriptor(fake_plugin.host, 1, 0, 4, 1);
-	CHECK(nvme_io_set_phys_buffers(fake_plugin.host, desc, list, list_phys,
+	desc = nvme_io_init_descriptor(fake_double.host, 1, 0, 4, 1);
+	CHECK(nvme_io_set_phys_buffers(fake_double.host, desc, list, list_phys,
 				       1, 0));
-	CHECK(nvme_io_submit(fake_plugin.host, desc, NVME_IO_READ, resume_held,
+	CHECK(nvme_io_submit(fake_double.host, desc, NVME_IO_READ, resume_held,
 			     NULL));
 	return NVME_IO_HOLD;
 }
@@ -316,7 +316,7 @@ TEST(a_command_held_for_a_host_request_goes_on_in_the_same_exit)
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_VERIFY, 0, 1, NULL);
 
 	start();
-	fake_plugin.answer = hold_for_read;
+	fake_double.answer = hold_for_read;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
 	CHECK_EQ(done_count, 1);
@@ -333,7 +333,7 @@ TEST(what_is_held_at_a_timeout_can_still_be_finished)
 	struct nvme_cqe cqe;
 
 	start();
-	fake_plugin.answer = read_first;
+	fake_double.answer = read_first;
 	fake_nvme.is_stalled = true;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
@@ -341,7 +341,7 @@ TEST(what_is_held_at_a_timeout_can_still_be_finished)
 	poke();
 	CHECK_EQ(last_status, NVME_IO_TIMED_OUT);
 	fake_nvme.is_stalled = false;
-	nvme_io_finish_guest_request(fake_plugin.host, fake_plugin.held,
+	nvme_io_finish_guest_request(fake_double.host, fake_double.held,
 				     NVME_IO_INTERNAL_ERROR);
 	poke();
 	CHECK(guest_wait(&cq, &cqe));

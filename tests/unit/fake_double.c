@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See fake_plugin.h: written against nvme_io.h alone, as plug-ins are. */
+/* See fake_double.h: written against nvme_io.h alone, as plug-ins are. */
 #include <stdio.h>
 #include <string.h>
 
-#include "fake_plugin.h"
+#include "fake_double.h"
 
-struct fake_plugin fake_plugin;
+struct fake_double fake_double;
 
-static struct fake_plugin *const me = &fake_plugin;
+static struct fake_double *const me = &fake_double;
 
 static u8 on_init(void *interceptor)
 {
@@ -91,7 +91,7 @@ static void on_identify(void *interceptor, u8 cns, u32 nsid,
 }
 
 struct nvme_io_interceptor fake_interceptor = {
-	.interceptor = &fake_plugin,
+	.interceptor = &fake_double,
 	.on_init = on_init,
 	.on_read = on_read,
 	.on_write = on_write,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A plug-in named "double" that does as the test says: fake_plugin.answer is
+ * A plug-in named "double" that does as the test says: fake_double.answer is
  * asked for every command, and what was seen is kept.
  */
-#ifndef FAKE_PLUGIN_H
-#define FAKE_PLUGIN_H
+#ifndef FAKE_DOUBLE_H
+#define FAKE_DOUBLE_H
 
 #include "nvme_io.h"
 
-struct fake_plugin {
+struct fake_double {
 	/* Knobs. on_init() starts fetching unless is_slow. */
 	bool is_slow, fails_init, fails_attach, holds_stop;
 	u32 needs;
@@ -28,7 +28,7 @@ struct fake_plugin {
 	u32 source_count;
 	char configured[64];
 };
-extern struct fake_plugin fake_plugin;
+extern struct fake_double fake_double;
 extern struct nvme_io_interceptor fake_interceptor;
 
 #endif
