@@ -44,6 +44,7 @@ void guest_boot(void)
 	fake_machine_init();
 	fake_nvme_init();
 	guest.page_size = 4096;
+	guest.patience = PATIENCE;
 	guest_set_admin(32, 32);
 }
 
@@ -71,7 +72,7 @@ void guest_set_admin(u32 sq_size, u32 cq_size)
 
 bool guest_wait_ready(bool is_ready)
 {
-	for (int i = 0; i < PATIENCE; i++)
+	for (u32 i = 0; i < guest.patience; i++)
 		if ((guest_read32(NVME_REG_CSTS) & NVME_CSTS_RDY) == is_ready)
 			return true;
 	return false;
@@ -169,18 +170,17 @@ void guest_consumed(const struct guest_cq *cq)
 void guest_idle(u32 ticks)
 {
 	while (ticks--) {
-		fake_machine.now_us++;
+		__atomic_add_fetch(&fake_machine.now_us, 1, __ATOMIC_RELAXED);
 		fake_nvme_tick();
-		if (fake_nvme.interrupt_is_pending) {
-			fake_nvme.interrupt_is_pending = false;
+		if (__atomic_exchange_n(&fake_nvme.interrupt_is_pending, false,
+					__ATOMIC_ACQ_REL))
 			fake_interrupt();
-		}
 	}
 }
 
 bool guest_wait(struct guest_cq *cq, struct nvme_cqe *cqe)
 {
-	for (int i = 0; i < PATIENCE; i++) {
+	for (u32 i = 0; i < guest.patience; i++) {
 		if (guest_poll(cq, cqe))
 			return true;
 		guest_idle(1);

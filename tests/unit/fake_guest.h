@@ -25,6 +25,7 @@ struct guest {
 	struct guest_cq admin_cq;
 	struct guest_sq admin;
 	u32 page_size;
+	u32 patience;		/* polls before it gives up */
 };
 extern struct guest guest;
 
@@ -55,7 +56,7 @@ void guest_ring(const struct guest_sq *sq);
 bool guest_poll(struct guest_cq *cq, struct nvme_cqe *cqe);
 /* The doorbell, too. */
 void guest_consumed(const struct guest_cq *cq);
-/* With interrupts coming in; false: nothing within 20000 ticks. */
+/* With interrupts coming in; false: it was not patient enough. */
 bool guest_wait(struct guest_cq *cq, struct nvme_cqe *cqe);
 void guest_idle(u32 ticks);
 /* Put, ring, wait, consume. */

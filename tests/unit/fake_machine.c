@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See fake_machine.h. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,7 @@ static size_t ram_used;
 static struct allocation {
 	u64 base, size;
 } allocations[ALLOCATION_MAX];
+static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list regions = LIST_INIT(regions);
 static struct list listeners = LIST_INIT(listeners);
 
@@ -86,11 +88,14 @@ bool fake_is_ram(u64 address, u64 size)
 
 bool fake_is_sluice(u64 address, u64 size)
 {
-	for (int i = 0; i < ALLOCATION_MAX; i++)
-		if (ranges_overlap(address, size, allocations[i].base,
-				   allocations[i].size))
-			return true;
-	return false;
+	bool overlaps = false;
+
+	pthread_mutex_lock(&memory_lock);
+	for (int i = 0; i < ALLOCATION_MAX && !overlaps; i++)
+		overlaps = ranges_overlap(address, size, allocations[i].base,
+					  allocations[i].size);
+	pthread_mutex_unlock(&memory_lock);
+	return overlaps;
 }
 
 int gmem_read(void *to, gpa_t from, size_t size)
@@ -119,32 +124,44 @@ bool gmem_is_dma_safe(gpa_t base, u64 size)
 	return !fake_is_sluice(base.v, size) && base.v + size >= base.v;
 }
 
-void *page_alloc(size_t count)
+static struct allocation *find_allocation(u64 base)
 {
-	u64 size = count * PAGE_SIZE;
 	int i = 0;
 
-	if (fake_machine.sluice_pages + count > fake_machine.sluice_page_limit)
-		return NULL;
-	while (i < ALLOCATION_MAX && allocations[i].size)
+	while (i < ALLOCATION_MAX && allocations[i].base != base)
 		i++;
 	CHECK(i < ALLOCATION_MAX);
-	allocations[i].base = (u64)aligned_alloc(PAGE_SIZE, size);
-	allocations[i].size = size;
-	fake_machine.sluice_pages += count;
-	return memset((void *)allocations[i].base, 0, size);
+	return &allocations[i];
+}
+
+void *page_alloc(size_t count)
+{
+	struct allocation *allocation;
+	void *pages = NULL;
+
+	pthread_mutex_lock(&memory_lock);
+	if (fake_machine.sluice_pages + count <=
+	    fake_machine.sluice_page_limit) {
+		pages = aligned_alloc(PAGE_SIZE, count * PAGE_SIZE);
+		allocation = find_allocation(0);
+		allocation->base = (u64)pages;
+		allocation->size = count * PAGE_SIZE;
+		fake_machine.sluice_pages += count;
+	}
+	pthread_mutex_unlock(&memory_lock);
+	return pages ? memset(pages, 0, count * PAGE_SIZE) : NULL;
 }
 
 void page_free(void *pages, size_t count)
 {
-	int i = 0;
+	struct allocation *allocation;
 
-	while (i < ALLOCATION_MAX && allocations[i].base != (u64)pages)
-		i++;
-	CHECK(i < ALLOCATION_MAX);
-	CHECK_EQ(allocations[i].size, count * PAGE_SIZE);
-	allocations[i] = (struct allocation){ 0 };
+	pthread_mutex_lock(&memory_lock);
+	allocation = find_allocation((u64)pages);
+	CHECK_EQ(allocation->size, count * PAGE_SIZE);
+	*allocation = (struct allocation){ 0 };
 	fake_machine.sluice_pages -= count;
+	pthread_mutex_unlock(&memory_lock);
 	free(pages);
 }
 
@@ -165,18 +182,18 @@ u64 clock_now_us(void)
 {
 	if (fake_machine.tick)
 		fake_machine.tick();
-	return ++fake_machine.now_us;
+	return __atomic_add_fetch(&fake_machine.now_us, 1, __ATOMIC_RELAXED);
 }
 
 void irq_watch_get(void)
 {
-	fake_machine.watch_count++;
+	__atomic_add_fetch(&fake_machine.watch_count, 1, __ATOMIC_SEQ_CST);
 }
 
 void irq_watch_put(void)
 {
-	CHECK(fake_machine.watch_count > 0);
-	fake_machine.watch_count--;
+	CHECK(__atomic_fetch_sub(&fake_machine.watch_count, 1,
+				 __ATOMIC_SEQ_CST) > 0);
 }
 
 void irq_listen(struct irq_listener *listener)

@@ -2,7 +2,8 @@
 /*
  * The machine that drivers/ runs on in tests: guest RAM and Sluice's pages
  * (addresses are host pointers on both sides), trapped regions, one PCI
- * function, interrupts, a clock that moves when it is looked at.
+ * function, interrupts, a clock that moves when it is looked at. Threads
+ * may be its CPUs.
  */
 #ifndef FAKE_MACHINE_H
 #define FAKE_MACHINE_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Registers, queues and time of the fake controller: see fake_nvme.h. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 struct fake_nvme fake_nvme;
 
 static struct fake_nvme *const dev = &fake_nvme;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct fake_namespace *fake_nvme_add(u32 nsid, u8 lba_shift, u64 n_lbas)
 {
@@ -153,21 +155,28 @@ static void write32(u64 offset, u32 value)
 
 static u64 read_bar(u64 offset, unsigned size)
 {
+	u64 value;
+
 	if (dev->is_gone)
 		return ~0ull >> (64 - 8 * size);
+	CHECK_EQ(size & ~12u, 0);
+	pthread_mutex_lock(&lock);
+	value = read32(offset);
 	if (size == 8)
-		return read32(offset) | (u64)read32(offset + 4) << 32;
-	CHECK_EQ(size, 4);
-	return read32(offset);
+		value |= (u64)read32(offset + 4) << 32;
+	pthread_mutex_unlock(&lock);
+	return value;
 }
 
 static void write_bar(u64 offset, unsigned size, u64 value)
 {
 	if (dev->is_gone)
 		return;
+	pthread_mutex_lock(&lock);
 	write32(offset, (u32)value);
 	if (size == 8)
 		write32(offset + 4, value >> 32);
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- Queues ------------------------------------------------------------------------- */
@@ -276,12 +285,14 @@ static void complete_one(void)
 
 void fake_nvme_tick(void)
 {
-	if (dev->is_gone || !(dev->csts & dev->cc & NVME_CSTS_RDY))
-		return;
-	for (u16 id = 0; id < FAKE_QUEUES; id++)
-		if (dev->sqs[id].base)
-			fetch(id);
-	complete_one();
+	pthread_mutex_lock(&lock);
+	if (!dev->is_gone && (dev->csts & dev->cc & NVME_CSTS_RDY)) {
+		for (u16 id = 0; id <= dev->queue_limit; id++)
+			if (dev->sqs[id].base)
+				fetch(id);
+		complete_one();
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- What was seen -------------------------------------------------------------------- */
