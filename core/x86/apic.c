@@ -227,11 +227,16 @@ static bool icr_msr_write(struct cpu *cpu, u64 value)
 static bool base_msr_write(struct cpu *cpu, u64 value)
 {
 	u64 known = APIC_BASE_BSP | APIC_BASE_MODE;
+	bool was_on = rdmsr(MSR_APIC_BASE) & APIC_BASE_ENABLE;
 
 	if ((value & ~known) != APIC_DEFAULT_BASE ||
 	    !msr_write_safe(MSR_APIC_BASE, value))
 		return false;
 	note_identity(cpu);
+	/* A kick that came to no APIC is not on its way any more, and what
+	 * it was for is seen before the guest runs again. */
+	if (!was_on)
+		smp_take_kick(cpu);
 	return true;
 }
 

@@ -3,11 +3,15 @@
 #include "smp.h"
 #include "apic.h"
 #include "barrier.h"
-#include "irq.h"
+#include "clock.h"
 #include "irq_exit.h"
 #include "log.h"
+#include "machine.h"
 #include "panic.h"
 #include "vt.h"
+
+/* Far longer than any firmware keeps a CPU in system management mode. */
+#define LEAVE_DEADLINE_US 10000000
 
 static u32 load(const u32 *word)
 {
@@ -44,11 +48,19 @@ static void enter_wait_startup(struct cpu *cpu)
 	cpu->state = cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP;
 }
 
+/*
+ * A SIPI to a running CPU is not taken but left for the next INIT to drop:
+ * an INIT may have come since this CPU looked for one, and then it is its
+ * SIPI.
+ */
 static void handle_startup(struct cpu *cpu)
 {
-	u32 startup = take(&cpu->startup_pending);
+	u32 startup;
 
-	if (!startup || cpu->state != CPU_WAIT_STARTUP)
+	if (cpu->state != CPU_WAIT_STARTUP)
+		return;
+	startup = take(&cpu->startup_pending);
+	if (!startup)
 		return;
 	vt->start(cpu, startup);
 	cpu->state = CPU_RUNNING;
@@ -101,13 +113,36 @@ void smp_left_guest(struct cpu *cpu)
 	store(&cpu->in_guest, 0);
 }
 
+/*
+ * Kicks reach every CPU but one whose APIC the guest has switched off. What
+ * was promised to the asker cannot be kept then, and going on without it
+ * would let the guest past us.
+ */
+static _Noreturn void give_up(const struct cpu *cpu)
+{
+	log_error("cpu%u: does not leave its guest: reset", cpu->index);
+	machine_reset();
+}
+
+static bool must_wait(struct cpu *cpu, bool (*done)(struct cpu *cpu))
+{
+	return load(&cpu->in_guest) && !done(cpu);
+}
+
 /* Waits until `cpu` is out of its guest or `done` says it has seen. */
 static void wait_for(struct cpu *cpu, bool (*done)(struct cpu *cpu))
 {
-	while (load(&cpu->in_guest) && !done(cpu)) {
+	u64 deadline;
+
+	if (!must_wait(cpu, done))
+		return;
+	deadline = clock_deadline_us(LEAVE_DEADLINE_US);
+	do {
 		smp_kick(cpu);
 		cpu_relax();
-	}
+		if (clock_is_past(deadline))
+			give_up(cpu);
+	} while (must_wait(cpu, done));
 }
 
 static bool flush_is_done(struct cpu *cpu)

@@ -145,6 +145,14 @@ void smp_send_startup(struct cpu *cpu, u8 vector)
 	startup_vector = vector;
 }
 
+bool smp_take_kick(struct cpu *cpu)
+{
+	bool was_kicked = cpu->kick_pending;
+
+	cpu->kick_pending = 0;
+	return was_kicked;
+}
+
 int mmio_register(struct mmio_region *registered)
 {
 	region = registered;
@@ -475,6 +483,16 @@ TEST(an_apic_that_changes_its_mode_changes_its_identity)
 	CHECK(apic_msr_write(cpu_this(), MSR_APIC_BASE, BASE(0)));
 	CHECK(apic_msr_write(cpu_this(), MSR_APIC_BASE, BASE(XAPIC_ON)));
 	CHECK_EQ(cpus[SENDER].apic_id, 1);
+}
+
+TEST(a_kick_lost_while_the_apic_was_off_does_not_stop_the_next_one)
+{
+	start(FLAT);
+	cpus[SENDER].kick_pending = 1;
+	CHECK(apic_msr_write(cpu_this(), MSR_APIC_BASE, BASE(0)));
+	CHECK(cpus[SENDER].kick_pending);
+	CHECK(apic_msr_write(cpu_this(), MSR_APIC_BASE, BASE(XAPIC_ON)));
+	CHECK(!cpus[SENDER].kick_pending);
 }
 
 TEST(the_icr_msr_is_there_in_x2apic_mode_only)
