@@ -213,7 +213,7 @@ emulate_test_EXTRA = $(call host_core,x86/emulate x86/linear)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
-$(foreach name,hub dptr admin ctrl chain own threads,\
+$(foreach name,hub dptr admin ctrl chain own threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 
 $(B)/host/%.o: %.c

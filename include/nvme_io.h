@@ -306,8 +306,9 @@ int nvme_io_req_write(struct nvme_request *req, u64 offset, const void *from,
  */
 
 /*
- * A descriptor for one transfer. queue_id: 0 lets Sluice choose. n_lbas is a
- * count, at least 1. NULL when too many are under way: try again from a
+ * A descriptor for one transfer. queue_id is not needed: Sluice has a queue
+ * of its own, or shares the guest's where the device has only one. n_lbas is
+ * a count, at least 1. NULL when too many are under way: try again from a
  * callback. The submitting call consumes it whatever it returns.
  */
 struct nvme_io_descriptor *
@@ -474,7 +475,7 @@ void nvme_io_log(struct nvme_host *host, enum nvme_io_log_level level,
 	__attribute__((format(printf, 3, 4)));
 
 /* The same for what a guest can cause again and again: ten lines a second
- * for each plug-in and controller, the rest counted and summed up. */
+ * for each controller, the rest counted and summed up. */
 void nvme_io_log_limited(struct nvme_host *host, enum nvme_io_log_level level,
 			 const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -50,7 +50,8 @@ bool hub_take_place(struct nvme_request *req)
 
 /*
  * An event request may stay at the device for ever: were it counted, every
- * interrupt of an idle machine would exit.
+ * interrupt of an idle machine would exit. So the event itself is found by
+ * the next exit that comes for another reason.
  */
 static bool is_event_request(const struct nvme_request *req)
 {

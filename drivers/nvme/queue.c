@@ -141,7 +141,8 @@ struct hub *hub_next(struct nvme_host *host, u32 *id)
 	struct hub *hub = NULL;
 
 	lock_acquire(&host->table_lock);
-	while (*id < NVME_QUEUE_IDS && !hub)
+	/* The guest's and Sluice's own, which is the last. */
+	while (*id <= host->guest_queues_max + 1u && !hub)
 		hub = host->hubs[(*id)++];
 	if (hub)
 		hub_ref(hub);

@@ -47,6 +47,7 @@ struct fake_nvme {
 	bool is_stalled;	/* complete nothing more */
 	bool is_gone;		/* pulled out: reads as ones */
 	bool stalls_admin;
+	bool allows_nowhere;	/* data outside of all memory is dropped */
 	u32 fail_countdown;	/* the n-th I/O command from now fails, */
 	u16 fail_status;	/* with this; 0: no more */
 	int refuse_opcode;	/* an admin opcode, or -1 */

@@ -13,7 +13,12 @@ static struct fake_nvme *const dev = &fake_nvme;
 
 static void touch(u64 address, void *data, u64 size, bool is_write)
 {
-	CHECK(fake_is_ram(address, size) || fake_is_sluice(address, size));
+	bool is_memory = fake_is_ram(address, size) ||
+		fake_is_sluice(address, size);
+
+	CHECK(is_memory || dev->allows_nowhere);
+	if (!is_memory)
+		return;
 	if (is_write)
 		memcpy((void *)address, data, size);
 	else
@@ -147,6 +152,8 @@ static u16 create(const struct nvme_sqe *sqe, struct fake_queue *queues)
 	CHECK(sqe->cdw11 & NVME_QUEUE_PC);
 	if (queue->base)
 		return NVME_SC_QUEUE_ID_INVALID;
+	if (is_sq && !dev->cqs[FIELD_GET(NVME_SQ_CQID, sqe->cdw11)].base)
+		return NVME_SC_CQ_INVALID;
 	*queue = (struct fake_queue){
 		.base = sqe->prp1,
 		.size = FIELD_GET(NVME_QUEUE_SIZE, sqe->cdw10) + 1,
@@ -158,7 +165,6 @@ static u16 create(const struct nvme_sqe *sqe, struct fake_queue *queues)
 	CHECK(queue->size <= FIELD_GET(NVME_CAP_MQES, dev->cap) + 1);
 	CHECK(is_aligned(queue->base, 4096));
 	CHECK(fake_is_sluice(queue->base, queue->size * (is_sq ? 64 : 16)));
-	CHECK(!is_sq || dev->cqs[queue->cq_id].base);
 	return 0;
 }
 
@@ -168,7 +174,8 @@ static u16 delete_sq(const struct nvme_sqe *sqe)
 	u16 id = FIELD_GET(NVME_QUEUE_ID, sqe->cdw10);
 	u32 kept = 0;
 
-	CHECK(dev->sqs[id].base);
+	if (!dev->sqs[id].base)
+		return NVME_SC_QUEUE_ID_INVALID;
 	dev->sqs[id].base = 0;
 	for (u32 i = 0; i < dev->pending_count; i++)
 		if (dev->pending[i].sq_id != id)
@@ -179,7 +186,14 @@ static u16 delete_sq(const struct nvme_sqe *sqe)
 
 static u16 delete_cq(const struct nvme_sqe *sqe)
 {
-	dev->cqs[FIELD_GET(NVME_QUEUE_ID, sqe->cdw10)].base = 0;
+	u16 id = FIELD_GET(NVME_QUEUE_ID, sqe->cdw10);
+
+	if (!dev->cqs[id].base)
+		return NVME_SC_QUEUE_ID_INVALID;
+	for (u16 i = 1; i < FAKE_QUEUES; i++)
+		if (dev->sqs[i].base && dev->sqs[i].cq_id == id)
+			return NVME_SC_QUEUE_DELETION_INVALID;
+	dev->cqs[id].base = 0;
 	return 0;
 }
 
