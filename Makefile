@@ -207,9 +207,8 @@ page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
 log_test_EXTRA = $(call host_core,log)
-$(foreach name,pagetable linear apic smp irq,\
+$(foreach name,pagetable linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
-emulate_test_EXTRA = $(call host_core,x86/emulate x86/linear)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
