@@ -54,6 +54,22 @@ void apic_identify(struct cpu *cpu)
 	note_identity(cpu);
 }
 
+static bool is_in_service(void)
+{
+	for (u32 offset = APIC_ISR; offset < APIC_ISR_END; offset += 0x10)
+		if (read_register(offset))
+			return true;
+	return false;
+}
+
+/* INIT forgets what was in service. Left there, it would hold back every
+ * interrupt that is not above it. */
+static void end_interrupts(void)
+{
+	for (unsigned i = 0; i < VECTOR_COUNT && is_in_service(); i++)
+		write_register(APIC_EOI, 0);
+}
+
 void apic_reset(struct cpu *cpu)
 {
 	static const u16 lvts[] = {
@@ -65,6 +81,7 @@ void apic_reset(struct cpu *cpu)
 		return;		/* INIT leaves x2APIC mode as it is, 16.10 */
 	for (size_t i = 0; i < ARRAY_COUNT(lvts); i++)
 		write_register(lvts[i], APIC_LVT_MASKED);
+	end_interrupts();
 	write_register(APIC_TIMER_COUNT, 0);
 	write_register(APIC_TPR, 0);
 	write_register(APIC_LDR, 0);

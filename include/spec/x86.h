@@ -92,6 +92,8 @@
 #define CPUID_80000008_EAX_PHYSICAL BITS(7, 0)
 
 /* 8.2 */
+#define VECTOR_COUNT 256
+
 enum x86_vector {
 	VECTOR_DB = 1,
 	VECTOR_NMI = 2,
@@ -132,9 +134,12 @@ enum x86_vector {
 #define APIC_DEFAULT_BASE 0xfee00000ull
 #define APIC_ID 0x020
 #define APIC_TPR 0x080
+#define APIC_EOI 0x0b0
 #define APIC_LDR 0x0d0
 #define APIC_DFR 0x0e0
 #define APIC_SVR 0x0f0
+#define APIC_ISR 0x100		/* 32 vectors every 10h */
+#define APIC_ISR_END 0x180
 #define APIC_ICR_LOW 0x300
 #define APIC_ICR_HIGH 0x310
 #define APIC_LVT_TIMER 0x320

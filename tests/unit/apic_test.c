@@ -48,6 +48,16 @@ u32 mmio_read32(hpa_t address)
 	return *reg(address.v - APIC_DEFAULT_BASE) | pending;
 }
 
+static void end_highest(void)
+{
+	u32 offset = APIC_ISR_END - 16;
+
+	while (offset > APIC_ISR && !*reg(offset))
+		offset -= 16;
+	if (*reg(offset))
+		*reg(offset) &= ~(0x80000000 >> __builtin_clz(*reg(offset)));
+}
+
 void mmio_write32(hpa_t address, u32 value)
 {
 	u32 offset = address.v - APIC_DEFAULT_BASE;
@@ -59,6 +69,8 @@ void mmio_write32(hpa_t address, u32 value)
 		return;
 	if (offset == APIC_LDR)
 		value &= APIC_LDR_FIELD;
+	if (offset == APIC_EOI)
+		end_highest();
 	*reg(offset) = value;
 }
 
@@ -568,4 +580,14 @@ TEST(init_masks_what_could_interrupt_and_forgets_the_logical_id)
 	CHECK_EQ(*reg(APIC_SVR), 0xff);
 	send(FLAT, INIT | LOGICAL, 0x02);
 	CHECK_EQ(inits, 0);
+}
+
+TEST(init_ends_every_interrupt_that_was_in_service)
+{
+	start(FLAT);
+	*reg(APIC_ISR + 0x10) = 0x80000001;
+	*reg(APIC_ISR + 0x70) = 0x00008000;
+	apic_reset(&cpus[SENDER]);
+	for (u32 offset = APIC_ISR; offset < APIC_ISR_END; offset += 16)
+		CHECK_EQ(*reg(offset), 0);
 }
