@@ -207,6 +207,7 @@ page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
 log_test_EXTRA = $(call host_core,log)
+cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 $(foreach name,pagetable linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
 partition_test_EXTRA = $(call host_fakes,nvme_io)

@@ -71,12 +71,17 @@ struct cpu *cpu_get(u32 index)
 	return cpus[index];
 }
 
+/* Our map is one to one, so it ends with the lower half of the canonical
+ * addresses (5.3.1), whatever the processor's bus can do. */
 u64 cpu_physical_limit(void)
 {
+	u64 linear_bits = (read_cr4() & CR4_LA57) ? 56 : 47;
 	u32 regs[4];
+	u64 bits;
 
 	cpuid(0x80000008, 0, regs);
-	return BIT(FIELD_GET(CPUID_80000008_EAX_PHYSICAL, regs[CPUID_EAX]));
+	bits = FIELD_GET(CPUID_80000008_EAX_PHYSICAL, regs[CPUID_EAX]);
+	return BIT(MIN(bits, linear_bits));
 }
 
 void cpu_halt(void)

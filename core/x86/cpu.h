@@ -90,7 +90,7 @@ void write_cr4(u64 value);
 u64 read_dr6(void);
 u64 read_dr7(void);
 
-/* Highest physical address + 1 that this processor can form. */
+/* Highest physical address + 1 that this processor and we can reach. */
 u64 cpu_physical_limit(void);
 
 _Noreturn void cpu_halt(void);

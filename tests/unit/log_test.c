@@ -52,7 +52,8 @@ TEST(a_line_says_when_who_and_how_bad)
 	start(LOG_DEBUG);
 	now_us = 12003456;
 	log_info("nvme0: sq%u: tail %u of %u", 3u, 70u, 64u);
-	CHECK_STR(shown, "[   12.003456] sluice: nvme0: sq3: tail 70 of 64\r\n");
+	CHECK_STR(shown,
+		  "[   12.003456] sluice: nvme0: sq3: tail 70 of 64\r\n");
 	start(LOG_DEBUG);
 	now_us = 1;
 	log_error("a");
