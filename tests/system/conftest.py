@@ -26,4 +26,10 @@ def sluice(lab):
 def system(lab, request):
     """The shared guest under Sluice, then the same one without: what a test
     with this fixture sees has to be the same."""
-    return lab.system(request.param)
+    yield from shared(lab, request.param)
+
+
+def shared(lab, mode):
+    system = lab.system(mode)
+    yield system
+    system.check_kernel_is_content()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from machine import BOOT_DEADLINE, COMMAND_DEADLINE
 
 LINE_MAX = 4000         # a terminal's line buffer holds 4095 characters
+COMPLAINTS = "timeout, |BUG:|Oops|WARNING:|detected stall|soft lockup"
 
 
 class Result(NamedTuple):
@@ -67,6 +68,11 @@ class Guest:
         text = self.check("echo 3 >/proc/sys/vm/drop_caches; "
                           f"dd if={device} {part} 2>/dev/null | sha256sum")
         return re.match(r"[0-9a-f]{64}", text)[0]
+
+    def check_kernel_is_content(self):
+        """A lost interrupt costs the kernel a minute and no error."""
+        found = self.run(f"dmesg | grep -E '{COMPLAINTS}'").output
+        assert not found, found
 
     def power_off(self):
         self.machine.send("sync; poweroff -f\n")

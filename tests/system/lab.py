@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from machine import ROOT, Machine, nvme
+from machine import ROOT, Machine, Trouble, nvme
 
 sys.path.insert(0, str(ROOT / "tools"))
 import initramfs                                          # noqa: E402
@@ -53,8 +53,17 @@ class System:
         self.guest = None
 
     def is_healthy(self):
-        return (self.machine.process.poll() is None and self.guest and
-                self.guest.run("true", 10).status == 0)
+        try:
+            return (self.machine.process.poll() is None and
+                    self.guest.run("true", 10).status == 0)
+        except Trouble:
+            return False
+
+    def check_kernel_is_content(self):
+        """Of a machine that still runs: one that does not has failed a test
+        already, or has done its work and is off."""
+        if self.is_healthy():
+            self.guest.check_kernel_is_content()
 
 
 class Lab:
@@ -115,12 +124,13 @@ class Lab:
                           **hardware) as system:
             system.guest = Guest(system.machine)
             yield system
+            system.check_kernel_is_content()
 
     def system(self, mode):
         """The machine that the tests of data and policy share. One that a
         failed test has left in pieces is started anew."""
         context, system = self.shared.get(mode, (None, None))
-        if system and not _is_healthy(system):
+        if system and not system.is_healthy():
             self.close(mode)
             system = None
         if not system:
@@ -133,13 +143,6 @@ class Lab:
     def close(self, mode):
         context, _ = self.shared.pop(mode)
         context.__exit__(None, None, None)
-
-
-def _is_healthy(system):
-    try:
-        return system.is_healthy()
-    except AssertionError:
-        return False
 
 
 def make_tools(image):

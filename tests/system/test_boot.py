@@ -39,6 +39,7 @@ def test_boots_to_a_shell(lab, request, hardware):
         system.machine.expect_log(CONTROLLER)
         check_every_cpu_is_guest(system.guest, hardware["cpus"])
         check_disk_works(system)
+        system.check_kernel_is_content()
         system.guest.power_off()
 
 
