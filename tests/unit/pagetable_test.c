@@ -85,8 +85,9 @@ static struct translation walk(const struct pagetable *table, u64 address)
 		if (size == PAGE_SIZE || (entry & PTE_LARGE)) {
 			u64 base = entry & PTE_ADDRESS;
 
-			CHECK(is_aligned(base, size));
-			CHECK(size <= GIB(1));
+			CHECK(is_aligned(base, size) && size <= GIB(1));
+			/* There it would choose a memory type (7.8.2). */
+			CHECK(size > PAGE_SIZE || !(entry & PTE_LARGE));
 			return (struct translation){
 				base + address % size, size, entry & ALL,
 			};
