@@ -252,6 +252,7 @@ static struct nvme_host *alloc_host(struct pci_device *device)
 		return NULL;
 	snprintf(host->name, sizeof(host->name), "nvme%u", count++);
 	host->pci = device;
+	host->pages_left = NVME_POOL_PAGES;
 	host->transfer_max = PAGE_SIZE;
 	host->page_shift = PAGE_SHIFT;
 	list_init(&host->inbox);

@@ -78,63 +78,6 @@ static u32 lists_for(u32 page_count)
 
 /* ---- Pages from the pool -------------------------------------------------------- */
 
-static void *get_page(struct nvme_host *host)
-{
-	void *page = pool_get(&host->pages);
-
-	if (page)
-		return page;
-	/* The flag before the second look: a put in between sees it. */
-	WRITE_ONCE(host->is_starved, true);
-	barrier_full();
-	return pool_get(&host->pages);
-}
-
-static void put_page(struct nvme_host *host, void *page)
-{
-	if (!page)
-		return;
-	pool_put(&host->pages, page);
-	/* The put before the look at the flag: see get_page(). */
-	barrier_full();
-	if (READ_ONCE(host->is_starved)) {
-		WRITE_ONCE(host->is_starved, false);
-		run_wake(host, RUN_HUBS);
-	}
-}
-
-void dptr_release(struct nvme_request *req)
-{
-	struct dptr *data = &req->data;
-	struct nvme_host *host;
-
-	if (!data->list_count && !data->copy)
-		return;
-	host = req->sq->hub->host;
-	for (u32 i = 0; i < data->list_count; i++)
-		put_page(host, data->lists[i]);
-	put_page(host, data->copy);
-	put_page(host, data->scratch);
-	*data = (struct dptr){ 0 };
-}
-
-static bool get_lists(struct nvme_host *host, struct dptr *data, u32 count)
-{
-	while (data->list_count < count) {
-		u64 *list = get_page(host);
-
-		if (!list)
-			return false;
-		if (data->list_count)
-			data->lists[data->list_count - 1][LIST_ENTRIES - 1] =
-				page_hpa(list).v;
-		else
-			data->prp2 = page_hpa(list).v;
-		data->lists[data->list_count++] = list;
-	}
-	return true;
-}
-
 /* What Sluice or a hook looks at or changes goes through a page of ours. */
 static bool is_copied(const struct nvme_io_command *cmd)
 {
@@ -143,19 +86,91 @@ static bool is_copied(const struct nvme_io_command *cmd)
 	return cmd->opcode == NVME_CMD_DSM || cmd->opcode == NVME_CMD_COPY;
 }
 
-static bool get_copy(struct nvme_host *host, const struct nvme_io_command *cmd,
-		     struct dptr *data)
+static bool has_scratch(const struct nvme_io_command *cmd)
 {
-	if (!is_copied(cmd))
+	return !cmd->admin && cmd->opcode == NVME_CMD_COPY;
+}
+
+static bool try_reserve(struct nvme_host *host, u32 count)
+{
+	u32 left = READ_ONCE(host->pages_left);
+
+	while (left >= count)
+		if (__atomic_compare_exchange_n(&host->pages_left, &left,
+						left - count, false,
+						__ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/*
+ * All that a request needs or nothing: two that each hold a part would wait
+ * for each other, and one that gives its part back would wake itself.
+ */
+static bool reserve(struct nvme_host *host, u32 count)
+{
+	if (try_reserve(host, count))
 		return true;
-	data->copy = get_page(host);
-	if (!data->copy)
-		return false;
-	memset(data->copy, 0, PAGE_SIZE);
-	if (cmd->admin || cmd->opcode != NVME_CMD_COPY)
-		return true;
-	data->scratch = get_page(host);
-	return data->scratch;
+	/* The flag before the second look: a return in between sees it. */
+	__atomic_store_n(&host->is_starved, true, __ATOMIC_SEQ_CST);
+	return try_reserve(host, count);
+}
+
+static void give_back(struct nvme_host *host, u32 count)
+{
+	__atomic_add_fetch(&host->pages_left, count, __ATOMIC_SEQ_CST);
+	if (READ_ONCE(host->is_starved) &&
+	    __atomic_exchange_n(&host->is_starved, false, __ATOMIC_SEQ_CST))
+		run_wake(host, RUN_HUBS);
+}
+
+static void *get_page(struct nvme_host *host)
+{
+	void *page = pool_get(&host->pages);
+
+	ASSERT(page);
+	return page;
+}
+
+static void get_pages(struct nvme_host *host, struct nvme_request *req)
+{
+	struct dptr *data = &req->data;
+	u32 count = data->list_count;
+
+	for (u32 i = 0; i < count; i++) {
+		data->lists[i] = get_page(host);
+		if (i)
+			data->lists[i - 1][LIST_ENTRIES - 1] =
+				page_hpa(data->lists[i]).v;
+	}
+	if (count)
+		data->prp2 = page_hpa(data->lists[0]).v;
+	if (is_copied(&req->cmd))
+		data->copy = memset(get_page(host), 0, PAGE_SIZE);
+	if (has_scratch(&req->cmd))
+		data->scratch = get_page(host);
+}
+
+void dptr_release(struct nvme_request *req)
+{
+	struct dptr *data = &req->data;
+	struct nvme_host *host = req->sq->hub->host;
+	u32 count = data->list_count;
+
+	for (u32 i = 0; i < data->list_count; i++)
+		pool_put(&host->pages, data->lists[i]);
+	if (data->copy) {
+		pool_put(&host->pages, data->copy);
+		count++;
+	}
+	if (data->scratch) {
+		pool_put(&host->pages, data->scratch);
+		count++;
+	}
+	*data = (struct dptr){ 0 };
+	if (count)
+		give_back(host, count);
 }
 
 /* ---- The guest's PRPs --------------------------------------------------------------- */
@@ -253,27 +268,27 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 	struct nvme_host *host = req->sq->hub->host;
 	struct dptr *data = &req->data;
 	u64 offset = req->sqe.prp1 & PAGE_MASK;
+	u32 page_count = (offset + req->cmd.data_size + PAGE_MASK) >>
+		PAGE_SHIFT;
+	u32 list_count = lists_for(page_count);
 
 	*status = NVME_SC_SUCCESS;
 	if (!req->cmd.data_size)
 		return 0;
-	if (!is_aligned(offset, 4)) {
+	if (!is_aligned(offset, 4))
 		*status = NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-		return 0;
-	}
-	data->size = req->cmd.data_size;
-	data->page_count = (offset + data->size + PAGE_MASK) >> PAGE_SHIFT;
-	if (lists_for(data->page_count) > NVME_LIST_MAX) {
+	else if (list_count > NVME_LIST_MAX)
 		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
+	if (*status)
 		return 0;
-	}
-	if (get_lists(host, data, lists_for(data->page_count)) &&
-	    get_copy(host, &req->cmd, data)) {
-		*status = fill(host, req);
-		return 0;
-	}
-	dptr_release(req);
-	return -EAGAIN;
+	if (!reserve(host, list_count + is_copied(&req->cmd) +
+		     has_scratch(&req->cmd)))
+		return -EAGAIN;
+	data->size = req->cmd.data_size;
+	data->list_count = list_count;
+	get_pages(host, req);
+	*status = fill(host, req);
+	return 0;
 }
 
 /* ---- Looking at the data --------------------------------------------------------------- */

@@ -255,11 +255,17 @@ static void issue_own(struct hub *hub)
 
 static bool can_fetch(const struct sq *sq)
 {
-	const struct nvme_host *host = sq->hub->host;
-
 	return sq->guest.head != sq->guest.tail && sq->free_count &&
-		sq->guest_used < sq->guest_slots && has_place(sq->hub) &&
-		(!sq->hub->id || !READ_ONCE(host->is_refreshing));
+		sq->guest_used < sq->guest_slots && has_place(sq->hub);
+}
+
+/* What waits for pages has waited long enough to go first: a stream of small
+ * commands would starve a large one. */
+static bool may_fetch(const struct hub *hub)
+{
+	return ctrl_is_ready(hub->host) && hub->guest.size &&
+		list_is_empty(&hub->waiting) &&
+		(!hub->id || !READ_ONCE(hub->host->is_refreshing));
 }
 
 /* The only time that the guest's SQE is looked at. */
@@ -303,9 +309,7 @@ static void fetch(struct hub *hub)
 {
 	struct list *first;
 
-	if (!ctrl_is_ready(hub->host) || !hub->guest.size)
-		return;
-	while (fetch_round(hub))
+	while (may_fetch(hub) && fetch_round(hub))
 		;
 	first = list_pop(&hub->sqs);
 	if (first)

@@ -86,7 +86,6 @@ struct shadow_ring {
 /* Where a request's data is. */
 struct dptr {
 	u64 size;		/* bytes of the guest's buffer; 0: none */
-	u32 page_count;		/* of 4 KiB that it touches */
 	u32 list_count;
 	u64 prp1, prp2;		/* checked, in 4 KiB pages, for the device */
 	u64 *lists[NVME_LIST_MAX];
@@ -280,7 +279,8 @@ struct nvme_host {
 	u32 own_count;		/* descriptors not yet called back */
 	u32 busy;		/* sum over hubs: interrupts are watched */
 	u32 work;		/* enum run_work; atomic */
-	bool is_starved;	/* somebody waits for a page */
+	u32 pages_left;		/* of the pool, not promised; atomic */
+	bool is_starved;	/* somebody waits for pages; atomic */
 	u64 next_check_us;	/* deadlines */
 
 	struct chain_entry chain[NVME_CHAIN_MAX];
@@ -292,7 +292,7 @@ struct nvme_host {
 	bool needs_serial;
 
 	struct own own;
-	struct pool pages;	/* is_starved when a get failed */
+	struct pool pages;	/* see pages_left */
 	struct pool descriptors;
 };
 

@@ -199,6 +199,28 @@ TEST(fail_closed_keeps_an_unprepared_controller_from_the_guest)
 	CHECK(guest_enable(0));
 }
 
+TEST(a_reset_in_the_middle_of_preparation_starts_it_anew)
+{
+	size_t pages;
+
+	guest_boot();
+	CHECK_EQ(fake_machine_attach(), 0);
+	pages = fake_machine.sluice_pages;
+	for (u32 polls = 0; polls < 40; polls++) {
+		fake_nvme.stalls_admin = polls & 1;
+		guest_begin_enable(0);
+		for (u32 i = 0; i < polls; i++)
+			fake_guest_read(FAKE_BAR + NVME_REG_VS, 4);
+		guest_read32(NVME_REG_CSTS);
+		CHECK(guest_disable());
+		CHECK_EQ(fake_machine.sluice_pages, pages);
+	}
+	fake_nvme.stalls_admin = false;
+	CHECK(guest_enable(0));
+	CHECK(fake_log_has("1 namespaces"));
+	CHECK(!fake_log_has("refused what"));
+}
+
 /* ---- Disable and reset ------------------------------------------------------------ */
 
 TEST(a_thousand_resets_under_load_leak_nothing)

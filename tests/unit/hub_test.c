@@ -400,3 +400,32 @@ TEST(deleting_a_queue_under_load_and_making_it_again_works)
 	fake_nvme.is_stalled = false;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
 }
+
+TEST(a_hub_with_nothing_under_way_gets_the_pages_another_returns)
+{
+	struct nvme_sqe sqe;
+	struct nvme_cqe cqe;
+	u8 *data;
+
+	guest_start();
+	CHECK_EQ(guest_create_cq(&cq, 1, 256, true), 0);
+	CHECK_EQ(guest_create_cq(&cq2, 2, 256, true), 0);
+	CHECK_EQ(guest_create_sq(&sq, 1, 256, &cq), 0);
+	CHECK_EQ(guest_create_sq(&sq2, 2, 256, &cq2), 0);
+	data = fake_ram(8 << 20, 4096);
+	fake_nvme.is_stalled = true;
+	/* Five list pages each: 102 of them take 510 of 512. */
+	for (int i = 0; i < 102; i++) {
+		sqe = guest_rw(NVME_CMD_READ, 0, 16384, data);
+		guest_put(&sq, &sqe);
+	}
+	guest_ring(&sq);
+	guest_put(&sq2, &sqe);
+	guest_ring(&sq2);
+	guest_idle(10);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 102);
+	fake_nvme.is_stalled = false;
+	guest_idle(10);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 103);
+	CHECK(guest_wait(&cq2, &cqe));
+}
