@@ -128,11 +128,25 @@ void run_set_online(struct nvme_host *host, bool is_online)
 
 /* ---- Out of the lists: no lock held --------------------------------------------- */
 
+/* Whoever may issue a command watches before it takes the lock: to begin to
+ * watch can mean waiting for other CPUs. */
+static void enter_hub(struct hub *hub)
+{
+	irq_watch_get();
+	lock_acquire(&hub->lock);
+}
+
+static void leave_hub(struct hub *hub)
+{
+	lock_release(&hub->lock);
+	irq_watch_put();
+}
+
 static void visit(struct hub *hub)
 {
-	lock_acquire(&hub->lock);
+	enter_hub(hub);
 	hub_work(hub);
-	lock_release(&hub->lock);
+	leave_hub(hub);
 }
 
 static void visit_hubs(struct nvme_host *host)
@@ -186,9 +200,9 @@ static void drain_inbox(struct nvme_host *host)
 		req = container_of(node, struct nvme_request, node);
 		/* The reference that it held: see hold() in hub.c. */
 		hub = req->sq->hub;
-		lock_acquire(&hub->lock);
+		enter_hub(hub);
 		let_go(req);
-		lock_release(&hub->lock);
+		leave_hub(hub);
 		hub_put(hub);
 	}
 }
@@ -241,10 +255,8 @@ void run_all(struct nvme_host *host)
 {
 	u32 work;
 
-	if (!READ_ONCE(host->work))
-		return;
-	irq_watch_get();
-	while ((work = __atomic_exchange_n(&host->work, 0, __ATOMIC_ACQUIRE))) {
+	while (READ_ONCE(host->work)) {
+		work = __atomic_exchange_n(&host->work, 0, __ATOMIC_ACQUIRE);
 		if (work & RUN_INBOX)
 			drain_inbox(host);
 		if (work & (RUN_OWN | RUN_HUBS))
@@ -254,7 +266,6 @@ void run_all(struct nvme_host *host)
 		if (work & RUN_STEP)
 			step(host);
 	}
-	irq_watch_put();
 }
 
 /* ---- Deadlines --------------------------------------------------------------------- */
@@ -311,13 +322,28 @@ static void check_deadlines(struct nvme_host *host)
 
 /* ---- Looking for completions --------------------------------------------------------- */
 
+/*
+ * Another CPU may have taken a completion off the device's queue and not yet
+ * posted it: were this CPU's interrupt to reach the guest before that, the
+ * guest would find nothing and get no other. So a lock that is held is waited
+ * for.
+ */
+static bool needs_visit(const struct hub *hub)
+{
+	if (hub_has_completion(hub))
+		return true;
+	/* The queue's head before the lock it was moved under. */
+	barrier_read();
+	return lock_is_held(&hub->lock);
+}
+
 static void reap_hubs(struct nvme_host *host)
 {
 	struct hub *hub;
 	u32 id = 0;
 
 	while ((hub = hub_next(host, &id))) {
-		if (hub_has_completion(hub))
+		if (needs_visit(hub))
 			visit(hub);
 		hub_put(hub);
 	}
@@ -325,11 +351,9 @@ static void reap_hubs(struct nvme_host *host)
 
 void run_poll(struct nvme_host *host)
 {
-	irq_watch_get();
 	reap_hubs(host);
 	check_deadlines(host);
 	run_all(host);
-	irq_watch_put();
 }
 
 void run_exit(struct nvme_host *host)
@@ -346,13 +370,9 @@ static void on_interrupt(struct irq_listener *listener)
 	struct list *node;
 
 	(void)listener;
-	list_for_each(node, &attach_hosts) {
-		struct nvme_host *host =
-			container_of(node, struct nvme_host, node);
-
-		if (READ_ONCE(host->busy) || READ_ONCE(host->own_count))
-			run_poll(host);
-	}
+	/* Idle ones as well: the last command may be in another CPU's hands. */
+	list_for_each(node, &attach_hosts)
+		run_poll(container_of(node, struct nvme_host, node));
 }
 
 void run_listen(void)
@@ -409,12 +429,10 @@ void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 		hub_put(hub);
 		return;
 	}
-	irq_watch_get();
-	lock_acquire(&hub->lock);
+	enter_hub(hub);
 	ring(hub, id, is_cq, value);
-	lock_release(&hub->lock);
+	leave_hub(hub);
 	run_all(host);
 	spin(host, hub);
 	hub_put(hub);
-	irq_watch_put();
 }

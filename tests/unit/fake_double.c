@@ -78,6 +78,8 @@ static void on_complete(void *interceptor, struct nvme_request *req,
 {
 	me->complete_count++;
 	me->last_completion = *completion;
+	if (me->completing)
+		me->completing();
 	if (completion->status == NVME_IO_CAPACITY_EXCEEDED)
 		completion->status = NVME_IO_SUCCESS;
 }

@@ -14,6 +14,7 @@ struct fake_double {
 	u32 needs;
 	enum nvme_io_verdict (*answer)(struct nvme_request *req,
 				       const struct nvme_io_command *cmd);
+	void (*completing)(void);	/* in on_complete() */
 	u32 ranges_kept;		/* of a Dataset Management command */
 
 	/* What happened. */

@@ -10,6 +10,8 @@
 #include "fake_nvme.h"
 #include "test.h"
 
+#include "../../drivers/nvme/nvme.h"
+
 #define CPUS 3
 #define BLOCKS 64	/* of each CPU's own */
 
@@ -180,4 +182,47 @@ TEST(resets_while_other_cpus_ring_doorbells_are_survived)
 	join();
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 	CHECK_EQ(fake_machine.watch_count, 0);
+}
+
+/* ---- An interrupt and the completion it is for ------------------------------- */
+
+static pthread_t other_cpu;
+static bool has_returned;
+
+static void *take_interrupt(void *arg)
+{
+	fake_interrupt();
+	__atomic_store_n(&has_returned, true, __ATOMIC_RELEASE);
+	return arg;
+}
+
+static bool is_waited_for(const struct lock *lock)
+{
+	return __atomic_load_n(&lock->next, __ATOMIC_ACQUIRE) -
+		__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) > 1;
+}
+
+/* This CPU has reaped and not yet posted: the interrupt comes to another. */
+static void interrupt_other_cpu(void)
+{
+	const struct lock *lock = &fake_double.host->hubs[1]->lock;
+
+	CHECK(!pthread_create(&other_cpu, NULL, take_interrupt, NULL));
+	while (!is_waited_for(lock))
+		CHECK(!__atomic_load_n(&has_returned, __ATOMIC_ACQUIRE));
+}
+
+TEST(an_interrupt_waits_for_what_another_cpu_is_about_to_post)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
+	struct nvme_cqe cqe;
+
+	start(NVME_IO_NEEDS_COMPLETIONS);
+	make_queues();
+	fake_double.completing = interrupt_other_cpu;
+	guest_put(&cpus[0].sq, &sqe);
+	guest_ring(&cpus[0].sq);
+	CHECK(guest_wait(&cpus[0].cq, &cqe));
+	CHECK(!pthread_join(other_cpu, NULL));
+	CHECK(has_returned);
 }
