@@ -150,20 +150,71 @@ static void inject_pending_nmi(struct cpu *cpu)
 		      FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_NMI);
 	svm->nmi_is_pending = false;
 	svm->nmi_is_blocked = true;
-	set_intercept3(cpu, SVM_INTERCEPT_IRET, true);
 }
 
+/*
+ * The local APIC has handed the interrupt over: it is the guest's now, as a
+ * virtual one, to be taken as soon as RFLAGS.IF allows (15.21.4). A second
+ * may come before that; it is of higher priority then, or the APIC would
+ * have kept it, and goes first.
+ */
 static void forward_interrupt(struct cpu *cpu)
 {
-	u32 vector;
+	u8 vector;
 
 	cpu->host_vector = 0;
 	svm_take_interrupt();
 	vector = cpu->host_vector;
 	/* None: it was withdrawn, as a level-triggered one can be. */
-	if (vector)
-		svm_of(cpu)->inject = SVM_EVENT_VALID |
-				      (vector & SVM_EVENT_VECTOR);
+	if (cpu->host_vector)
+		svm_of(cpu)->acknowledged[vector / 64] |= BIT(vector % 64);
+}
+
+/* Puts the highest one into the VMCB; -1: there is none. */
+static int offer_interrupt(struct svm_cpu *svm)
+{
+	int word = 3, vector;
+
+	while (word >= 0 && !svm->acknowledged[word])
+		word--;
+	if (word < 0) {
+		svm->vmcb->interrupt_control = 0;
+		return -1;
+	}
+	vector = 64 * word + 63 - __builtin_clzll(svm->acknowledged[word]);
+	svm->vmcb->interrupt_control =
+		SVM_VIRQ_PENDING | SVM_VIRQ_PRIORITY | SVM_VIRQ_IGNORE_TPR |
+		FIELD_PREP(SVM_VIRQ_VECTOR, vector);
+	return vector;
+}
+
+/* After an exit: has the guest taken it? */
+static void note_interrupt(struct svm_cpu *svm, int vector)
+{
+	if (vector >= 0 && !(svm->vmcb->interrupt_control & SVM_VIRQ_PENDING))
+		svm->acknowledged[vector / 64] &= ~BIT(vector % 64);
+}
+
+/* More than the one that is offered? */
+static bool has_more_interrupts(const struct svm_cpu *svm)
+{
+	u64 others = 0;
+	bool has_one = false;
+
+	for (size_t i = 0; i < ARRAY_COUNT(svm->acknowledged); i++) {
+		u64 word = svm->acknowledged[i];
+
+		others |= has_one ? word : word & (word - 1);
+		has_one = has_one || word;
+	}
+	return others;
+}
+
+/* At the end of a handler, when something waits for that. */
+static bool wants_iret_exit(const struct svm_cpu *svm)
+{
+	return !svm->iret_is_running &&
+	       (svm->nmi_is_blocked || has_more_interrupts(svm));
 }
 
 /*
@@ -256,7 +307,6 @@ static void decode_unknown(const struct vmcb *vmcb, struct vt_exit *exit)
 
 static void iret_exited(struct cpu *cpu)
 {
-	set_intercept3(cpu, SVM_INTERCEPT_IRET, false);
 	svm_of(cpu)->iret_is_running = true;
 }
 
@@ -311,9 +361,12 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 {
 	struct svm_cpu *svm = svm_of(cpu);
 	struct vmcb *vmcb = svm->vmcb;
+	int vector;
 
 	inject_pending_nmi(cpu);
 	vmcb->event_inject = svm->inject;
+	vector = offer_interrupt(svm);
+	set_intercept3(cpu, SVM_INTERCEPT_IRET, wants_iret_exit(svm));
 	vmcb->rax = cpu->guest.gpr[INSN_RAX];
 	vmcb->rsp = cpu->guest.gpr[INSN_RSP];
 	vmcb->rip = cpu->guest.rip;
@@ -324,6 +377,7 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 	cpu->guest.rip = vmcb->rip;
 	cpu->guest.rflags = vmcb->rflags;
 	vmcb->tlb_control = SVM_TLB_KEEP;
+	note_interrupt(svm, vector);
 	svm->inject = event_to_repeat(vmcb->exit_interrupt_info);
 	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
 	if (svm->iret_is_running) {

@@ -11,6 +11,7 @@ struct svm_cpu {
 	struct vmcb *vmcb;
 	void *host_save;	/* VM_HSAVE_PA: the processor's own */
 	u64 inject;		/* EVENTINJ of the next run */
+	u64 acknowledged[4];	/* interrupts the guest is still to get */
 	bool was_delivering;	/* an event, when the last exit came */
 	bool nmi_is_pending;
 	bool nmi_is_blocked;	/* until the handler's IRET has run */

@@ -133,6 +133,7 @@ void svm_reset(struct cpu *cpu)
 	vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
 	vmcb->intercept3 &= ~BIT(SVM_INTERCEPT_IRET);
 	svm->inject = 0;
+	memset(svm->acknowledged, 0, sizeof(svm->acknowledged));
 	svm->nmi_is_pending = svm->nmi_is_blocked = false;
 	svm->iret_is_running = false;
 	memset(&cpu->guest, 0, sizeof(cpu->guest));

@@ -81,6 +81,12 @@ enum svm_exit_code {
 #define SVM_IOIO_SIZE BITS(6, 4)	/* one-hot: bytes */
 #define SVM_IOIO_PORT BITS(31, 16)
 
+/* Virtual interrupt control, 15.21 and appendix B, offset 060h */
+#define SVM_VIRQ_PENDING BIT(8)
+#define SVM_VIRQ_PRIORITY BITS(19, 16)
+#define SVM_VIRQ_IGNORE_TPR BIT(20)
+#define SVM_VIRQ_VECTOR BITS(39, 32)
+
 /* EVENTINJ and EXITINTINFO, 15.20 and 15.7.2 */
 #define SVM_EVENT_VECTOR BITS(7, 0)
 #define SVM_EVENT_TYPE BITS(10, 8)
