@@ -6,7 +6,7 @@ from typing import NamedTuple
 from machine import BOOT_DEADLINE, COMMAND_DEADLINE
 
 LINE_MAX = 4000         # a terminal's line buffer holds 4095 characters
-COMPLAINTS = "timeout, |BUG:|Oops|WARNING:|detected stall|soft lockup"
+COMPLAINTS = "timeout, |BUG:|Oops|WARNING: CPU|detected stall|soft lockup"
 
 
 class Result(NamedTuple):

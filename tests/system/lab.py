@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from machine import ROOT, Machine, Trouble, nvme
+from machine import BUILD, ROOT, Machine, Trouble, nvme
 
 sys.path.insert(0, str(ROOT / "tools"))
 import initramfs                                          # noqa: E402
@@ -17,7 +17,7 @@ import kernel                                             # noqa: E402
 from guest import Guest                                   # noqa: E402
 from mkdisk import MIB, Partition, bootable               # noqa: E402
 
-DISKS = ROOT / "build" / "disks"
+DISKS = BUILD / "disks"
 OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
 NEXT = {"next": r"\EFI\demo\vmlinuz", "next-options": OPTIONS}
 GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
@@ -80,7 +80,7 @@ class Lab:
         """The ESP of a disk that boots Sluice and a kernel."""
         which = kernel.fetch(flavour)
         if flavour not in self.initramfs:
-            path = ROOT / "build" / "guest" / f"{flavour}.gz"
+            path = BUILD / "guest" / f"{flavour}.gz"
             initramfs.build(which, path)
             self.initramfs[flavour] = path
         return {"EFI/BOOT/BOOTX64.EFI": self.sluice_efi,
@@ -98,7 +98,7 @@ class Lab:
         """An ext4 image with fio and its libraries: too much for the
         firmware to load, little for a partition."""
         if not self.tools_image:
-            self.tools_image = ROOT / "build" / "guest" / "tools.img"
+            self.tools_image = BUILD / "guest" / "tools.img"
             make_tools(self.tools_image)
         return self.tools_image
 

@@ -4,7 +4,7 @@
 A machine has two byte streams, the console (COM1) and the log (COM2), and a
 QMP socket. Nothing here sleeps: every wait ends by an event or a deadline,
 and an ended QEMU ends every wait at once. The streams are only read while
-somebody waits, so no thread is needed; both are kept in build/logs.
+somebody waits, so no thread is needed; both are kept in LOGS.
 """
 import codecs
 import json
@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LOGS = ROOT / "build" / "logs"
+# Where disks and logs go; two runs at once need two places.
+BUILD = Path(os.environ.get("SLUICE_TEST_BUILD", ROOT / "build"))
+LOGS = BUILD / "logs"
 FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
