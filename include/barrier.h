@@ -9,8 +9,13 @@
 #ifndef SLUICE_BARRIER_H
 #define SLUICE_BARRIER_H
 
-#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
+
+/* Of what makes other memory valid: read before all that is read after it,
+ * written after all that was written before it. */
+#define READ_FIRST(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define WRITE_LAST(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELEASE)
 
 #define barrier_compiler() __asm__ volatile("" ::: "memory")
 #define barrier_read() barrier_compiler()

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Doubly linked intrusive lists; the head is an element of its own. */
+/*
+ * Doubly linked intrusive lists; the head is an element of its own. `next` is
+ * written in one go, so that list_is_empty() may be asked without the lock of
+ * a list, as a hint.
+ */
 #ifndef SLUICE_LIST_H
 #define SLUICE_LIST_H
 
+#include "barrier.h"
 #include "types.h"
 
 struct list {
@@ -13,26 +18,27 @@ struct list {
 
 static inline void list_init(struct list *head)
 {
-	head->next = head->prev = head;
+	WRITE_ONCE(head->next, head);
+	head->prev = head;
 }
 
 static inline bool list_is_empty(const struct list *head)
 {
-	return head->next == head;
+	return READ_ONCE(head->next) == head;
 }
 
 static inline void list_add_tail(struct list *head, struct list *node)
 {
 	node->prev = head->prev;
 	node->next = head;
-	head->prev->next = node;
+	WRITE_ONCE(head->prev->next, node);
 	head->prev = node;
 }
 
 /* The node is left linked to itself, so removing it twice is harmless. */
 static inline void list_remove(struct list *node)
 {
-	node->prev->next = node->next;
+	WRITE_ONCE(node->prev->next, node->next);
 	node->next->prev = node->prev;
 	list_init(node);
 }
@@ -54,7 +60,7 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 	if (list_is_empty(from))
 		return;
 	from->next->prev = to->prev;
-	to->prev->next = from->next;
+	WRITE_ONCE(to->prev->next, from->next);
 	from->prev->next = to;
 	to->prev = from->prev;
 	list_init(from);

@@ -307,7 +307,7 @@ static bool submit_event(struct nvme_request *req)
 
 	if (host->event_count == NVME_EVENT_MAX)
 		return refuse(req, NVME_SC_AER_LIMIT_EXCEEDED);
-	host->event_count++;
+	WRITE_ONCE(host->event_count, host->event_count + 1);
 	req->has_place = false;
 	req->sq->hub->place_count--;
 	return true;
@@ -325,9 +325,10 @@ static bool complete_later(struct nvme_request *req, bool after_refresh)
 
 static bool complete_event(struct nvme_request *req)
 {
+	struct nvme_host *host = host_of(req);
 	u32 event = req->completion.result;
 
-	host_of(req)->event_count--;
+	WRITE_ONCE(host->event_count, host->event_count - 1);
 	return complete_later(req, !req->completion.status &&
 		FIELD_GET(NVME_EVENT_TYPE, event) == NVME_EVENT_NOTICE &&
 		FIELD_GET(NVME_EVENT_INFO, event) == NVME_EVENT_NS_CHANGED);

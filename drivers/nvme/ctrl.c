@@ -173,11 +173,13 @@ static void release(struct nvme_host *host)
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
 		if (host->hubs[id])
 			hub_retire(host->hubs[id]);
-	host->event_count = 0;
+	WRITE_ONCE(host->event_count, 0);
 	host->own_id = 0;
 	host->is_refreshing = host->wants_refresh = false;
-	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
-		host->doorbells[id][0] = host->doorbells[id][1] = 0;
+	for (u32 id = 0; id < NVME_QUEUE_IDS; id++) {
+		WRITE_ONCE(host->doorbells[id][0], 0);
+		WRITE_ONCE(host->doorbells[id][1], 0);
+	}
 	set_state(host, CTRL_DISABLED);
 }
 

@@ -326,8 +326,7 @@ static void write_cqe(struct nvme_cqe *to, const struct nvme_cqe *from)
 	WRITE_ONCE(to->sq_id, from->sq_id);
 	WRITE_ONCE(to->cid, from->cid);
 	/* The entry before the phase that makes it valid (4.6). */
-	barrier_write();
-	WRITE_ONCE(to->status, from->status);
+	WRITE_LAST(to->status, from->status);
 }
 
 static void post(struct nvme_request *req)
@@ -412,7 +411,8 @@ static const struct nvme_cqe *next_cqe(const struct hub *hub)
 	const struct nvme_cqe *entries = hub->shadow.entries;
 	const struct nvme_cqe *cqe = &entries[READ_ONCE(hub->shadow.head)];
 
-	return (READ_ONCE(cqe->status) & 1) == READ_ONCE(hub->shadow.phase) ?
+	/* The phase before the entry that it makes valid. */
+	return (READ_FIRST(cqe->status) & 1) == READ_ONCE(hub->shadow.phase) ?
 		cqe : NULL;
 }
 
@@ -428,8 +428,6 @@ void hub_reap(struct hub *hub)
 	struct nvme_cqe cqe;
 
 	while ((next = next_cqe(hub))) {
-		/* The phase before the entry that it makes valid. */
-		barrier_read();
 		cqe = *next;
 		WRITE_ONCE(ring->head, advance(ring->head, ring->size));
 		WRITE_ONCE(ring->phase, ring->phase ^ !ring->head);

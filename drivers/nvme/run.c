@@ -42,7 +42,8 @@ int run_submit(struct nvme_io_descriptor *desc, bool is_admin)
 	if (is_online) {
 		list_add_tail(is_admin ? &host->own_admin : &host->own_io,
 			      &desc->node);
-		host->own_count += !desc->is_internal;
+		WRITE_ONCE(host->own_count,
+			   host->own_count + !desc->is_internal);
 	}
 	lock_release(&host->inbox_lock);
 	run_wake(host, RUN_OWN);
@@ -223,7 +224,7 @@ static void call_back(struct nvme_io_descriptor *desc)
 	chain_unlock(host);
 	pool_put(&host->descriptors, desc);
 	lock_acquire(&host->inbox_lock);
-	host->own_count--;
+	WRITE_ONCE(host->own_count, host->own_count - 1);
 	lock_release(&host->inbox_lock);
 	/* A new start waits for the callbacks of the last. */
 	if (!ctrl_is_ready(host))
