@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See fake_double.h: written against nvme_io.h alone, as plug-ins are. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,13 @@
 struct fake_double fake_double;
 
 static struct fake_double *const me = &fake_double;
+/* Over what was seen: with NVME_IO_CONCURRENT hooks run at once. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void count(u32 *calls)
+{
+	__atomic_fetch_add(calls, 1, __ATOMIC_RELAXED);
+}
 
 static u8 on_init(void *interceptor)
 {
@@ -27,8 +35,10 @@ static enum nvme_io_verdict on_command(void *interceptor,
 				       struct nvme_request *req,
 				       const struct nvme_io_command *cmd)
 {
+	pthread_mutex_lock(&lock);
 	me->last = *cmd;
 	me->held = req;
+	pthread_mutex_unlock(&lock);
 	return me->answer ? me->answer(req, cmd) : NVME_IO_PASS;
 }
 
@@ -42,14 +52,14 @@ static void say(struct nvme_request *req, enum nvme_io_verdict verdict)
 static void on_read(void *interceptor, struct nvme_request *req, u32 nsid,
 		    u64 lba_start, u32 n_lbas)
 {
-	me->read_count++;
+	count(&me->read_count);
 	say(req, on_command(interceptor, req, nvme_io_req_command(req)));
 }
 
 static void on_write(void *interceptor, struct nvme_request *req, u32 nsid,
 		     u64 lba_start, u32 n_lbas)
 {
-	me->write_count++;
+	count(&me->write_count);
 	say(req, on_command(interceptor, req, nvme_io_req_command(req)));
 }
 
@@ -76,8 +86,10 @@ static void on_complete(void *interceptor, struct nvme_request *req,
 			const struct nvme_io_command *cmd,
 			struct nvme_io_completion *completion)
 {
-	me->complete_count++;
+	count(&me->complete_count);
+	pthread_mutex_lock(&lock);
 	me->last_completion = *completion;
+	pthread_mutex_unlock(&lock);
 	if (me->completing)
 		me->completing();
 	if (completion->status == NVME_IO_CAPACITY_EXCEEDED)

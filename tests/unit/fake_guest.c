@@ -2,6 +2,7 @@
 /* See fake_guest.h. */
 #include <string.h>
 
+#include "barrier.h"
 #include "fake_guest.h"
 #include "fake_machine.h"
 #include "fake_nvme.h"
@@ -153,9 +154,9 @@ void guest_ring(const struct guest_sq *sq)
 
 bool guest_poll(struct guest_cq *cq, struct nvme_cqe *cqe)
 {
-	*cqe = *(struct nvme_cqe *)&cq->entries[cq->head];
-	if ((cqe->status & 1) != cq->phase)
+	if ((READ_FIRST(cq->entries[cq->head].status) & 1) != cq->phase)
 		return false;
+	*cqe = *(struct nvme_cqe *)&cq->entries[cq->head];
 	cq->head = (cq->head + 1) % cq->size;
 	cq->phase ^= !cq->head;
 	cqe->status >>= 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The log as tests see it: lines kept, panics fatal. FAKE_LOG=1 prints. */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 static char lines[64 * 1024];
 static size_t used;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void log_line(enum log_level level, const char *format, ...)
 {
@@ -21,14 +23,16 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(args);
 	if (getenv("FAKE_LOG"))
 		fprintf(stderr, "[%d] %s\n", level, line);
+	pthread_mutex_lock(&lock);
 	if (used + strlen(line) + 2 > sizeof(lines))
 		used = 0;
 	used += sprintf(lines + used, "%s\n", line);
+	pthread_mutex_unlock(&lock);
 }
 
 bool log_allowed(struct log_limit *limit)
 {
-	return limit->line_count++ < 10;
+	return __atomic_fetch_add(&limit->line_count, 1, __ATOMIC_RELAXED) < 10;
 }
 
 bool fake_log_has(const char *text)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "barrier.h"
 #include "bits.h"
 #include "clock.h"
 #include "fake_machine.h"
@@ -75,10 +76,14 @@ int fake_machine_attach(void)
 
 void *fake_ram(size_t size, size_t align)
 {
-	ram_used = align_up(ram_used, align);
-	CHECK(ram_used + size <= RAM_SIZE);
-	ram_used += size;
-	return ram + ram_used - size;
+	size_t start;
+
+	pthread_mutex_lock(&memory_lock);
+	start = align_up(ram_used, align);
+	CHECK(start + size <= RAM_SIZE);
+	ram_used = start + size;
+	pthread_mutex_unlock(&memory_lock);
+	return ram + start;
 }
 
 bool fake_is_ram(u64 address, u64 size)
@@ -205,8 +210,9 @@ void fake_interrupt(void)
 {
 	struct list *node;
 
-	if (!fake_machine.watch_count) {
-		fake_machine.direct_irq_count++;
+	if (!READ_ONCE(fake_machine.watch_count)) {
+		__atomic_add_fetch(&fake_machine.direct_irq_count, 1,
+				   __ATOMIC_RELAXED);
 		return;
 	}
 	list_for_each(node, &listeners) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "fake_machine.h"
 #include "fake_nvme_command.h"
 #include "test.h"
@@ -204,18 +205,19 @@ static bool is_full(const struct fake_queue *cq)
 void fake_nvme_post(u16 sq_id, u16 cid, u16 status, u32 result)
 {
 	struct fake_queue *cq = &dev->cqs[dev->sqs[sq_id].cq_id];
-	struct nvme_cqe *entries = (void *)cq->base;
+	struct nvme_cqe *cqe = (struct nvme_cqe *)cq->base + cq->tail;
 
 	if (!cq->base)
 		return;
-	entries[cq->tail] = (struct nvme_cqe){
-		.result = result, .sq_head = dev->sqs[sq_id].head,
-		.sq_id = sq_id, .cid = cid,
-		.status = status << 1 | cq->phase,
-	};
+	cqe->result = result;
+	cqe->sq_head = dev->sqs[sq_id].head;
+	cqe->sq_id = sq_id;
+	cqe->cid = cid;
+	WRITE_LAST(cqe->status, status << 1 | cq->phase);
 	cq->tail = (cq->tail + 1) % cq->size;
 	cq->phase ^= !cq->tail;
-	dev->interrupt_is_pending |= cq->has_interrupt;
+	if (cq->has_interrupt)
+		WRITE_ONCE(dev->interrupt_is_pending, true);
 	dev->interrupt_count += cq->has_interrupt;
 }
 

@@ -41,7 +41,6 @@ static void make_queues(void)
 	for (u32 i = 0; i < CPUS; i++) {
 		struct cpu *cpu = &cpus[i];
 
-		cpu->index = i;
 		if (!cpu->data)
 			cpu->data = fake_ram(BLOCKS * 512, 4096);
 		CHECK_EQ(guest_create_cq(&cpu->cq, i + 1, 16, true), 0);
@@ -52,8 +51,10 @@ static void make_queues(void)
 static void launch(void *(*run)(void *cpu))
 {
 	__atomic_store_n(&is_over, false, __ATOMIC_RELEASE);
-	for (u32 i = 0; i < CPUS; i++)
+	for (u32 i = 0; i < CPUS; i++) {
+		cpus[i].index = i;
 		CHECK(!pthread_create(&cpus[i].thread, NULL, run, &cpus[i]));
+	}
 }
 
 static void join(void)
