@@ -28,7 +28,7 @@ help:
 	echo 'make            build/sluice.efi, ready to be signed or copied'
 	echo 'make run        install what is missing, build, boot a demo machine'
 	echo 'make test       install what is missing, build, run every test'
-	echo 'make unit       tests on the host, with ASan and UBSan'
+	echo 'make unit       tests on the host, with ASan, UBSan and TSan'
 	echo 'make system     tests in QEMU'
 	echo 'make deps       install what is missing'
 	echo 'make format     clang-format everything'
@@ -37,7 +37,7 @@ help:
 	echo 'INTERCEPTORS="gate trace ../mine.c"  the plug-ins compiled in'
 	echo 'V=1             show the commands'
 
-# ---- C, four times: hypervisor, plug-in, loader, host -------------------
+# ---- C, for the hypervisor, plug-ins, the loader and the host -----------
 
 WARN = -Wall -Wextra -Werror -Wno-unused-parameter
 CC = gcc
@@ -56,8 +56,11 @@ EFI_CFLAGS = $(BARE) $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar \
 	-fvisibility=hidden -fno-data-sections -DGNU_EFI_USE_MS_ABI \
 	-maccumulate-outgoing-args -isystem /usr/include/efi \
 	-isystem /usr/include/efi/x86_64
-HOST_CFLAGS = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+HOST = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer
+HOST_CFLAGS = $(HOST) -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+TSAN_CFLAGS = $(HOST) -fsanitize=thread
+HOST_INCLUDE = -Iinclude -Icore -Itests/unit
 
 define compile
 	$(call say,$(1),$<)
@@ -217,7 +220,7 @@ $(foreach name,hub dptr admin ctrl chain own threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 
 $(B)/host/%.o: %.c
-	$(call compile,HOSTCC,$(HOST_CFLAGS) -Iinclude -Icore -Itests/unit)
+	$(call compile,HOSTCC,$(HOST_CFLAGS) $(HOST_INCLUDE))
 
 $(B)/host/libsluice.a: $(HOST_OBJECTS)
 	rm -f $@
@@ -229,16 +232,32 @@ $(B)/host/%_test: $(B)/host/tests/unit/%_test.o \
 	$(call say,HOSTLD,$@)
 	$(CC) -fsanitize=address,undefined -o $@ $^
 
+# Threads as CPUs once more, with ThreadSanitizer.
+TSAN_TEST := $(B)/tsan/threads_tsan
+
+$(B)/tsan/%.o: %.c
+	$(call compile,TSANCC,$(TSAN_CFLAGS) $(HOST_INCLUDE))
+
+$(B)/tsan/libsluice.a: $(HOST_OBJECTS:$(B)/host/%=$(B)/tsan/%)
+	rm -f $@
+	ar rcs $@ $^
+
+$(TSAN_TEST): $(B)/tsan/tests/unit/threads_test.o \
+		$(B)/tsan/tests/unit/test_main.o \
+		$(B)/tsan/drivers/nvme/attach.o $(B)/tsan/libsluice.a
+	$(call say,TSANLD,$@)
+	$(CC) -fsanitize=thread -o $@ $^
+
 PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
 
-unit: $(UNIT_TESTS)
+unit: $(UNIT_TESTS) $(TSAN_TEST)
 	$(PYTEST) -q tests/unit
 
 system: all
 	$(PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all $(UNIT_TESTS)
+	$(MAKE) all $(UNIT_TESTS) $(TSAN_TEST)
 	$(PYTEST) tests
 
 run: deps
@@ -263,4 +282,5 @@ clean:
 		-exec rm -rf {} + 2>/dev/null || true
 
 .SECONDARY:
--include $(shell find $(B)/hv $(B)/boot $(B)/host -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/hv $(B)/boot $(B)/host $(B)/tsan -name '*.d' \
+	2>/dev/null)

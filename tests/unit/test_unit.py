@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Each TEST() of each program in build/host, in a process of its own."""
+"""Each TEST() of each program in build/host, in a process of its own; those
+of threads in build/tsan, too."""
 import pathlib
 import subprocess
 
@@ -7,12 +8,13 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 HOST = ROOT / "build" / "host"
-TIMEOUT_S = 60
+TSAN = ROOT / "build" / "tsan"
+TIMEOUT_S = 120
 
 
 def programs():
     sources = sorted((ROOT / "tests" / "unit").glob("*_test.c"))
-    return [HOST / source.stem for source in sources]
+    return [HOST / source.stem for source in sources] + [TSAN / "threads_tsan"]
 
 
 def sentences(program):
