@@ -431,6 +431,7 @@ enum nvme_io_selects {
 	NVME_IO_BY_NAMESPACE,	/* all of it */
 	NVME_IO_BY_UUID,
 	NVME_IO_BY_LABEL,
+	NVME_IO_BY_INDEX,	/* always with a serial */
 };
 
 struct nvme_io_selector {
@@ -438,16 +439,21 @@ struct nvme_io_selector {
 	u32 nsid;		/* with a serial */
 	enum nvme_io_selects by;
 	u8 uuid[16];		/* as on disk */
+	u32 index;		/* as in struct nvme_io_partition */
 	char label[112];	/* UTF-8 */
 };
 
 /* For messages about what is expected. */
-#define NVME_IO_SELECTORS "PARTUUID=..., PARTLABEL=... or SERIAL:nNSID"
+#define NVME_IO_SELECTORS \
+	"PARTUUID=..., PARTLABEL=... or SERIAL:nNSID[:pNUMBER]"
 
 /*
- * One of NVME_IO_SELECTORS, or SERIAL:nNSID and one of the others: that
+ * One of NVME_IO_SELECTORS, or SERIAL:nNSID and one of the first two: that
  * partition, there only. Double quotes hold words with spaces together.
- * NULL, or what was expected.
+ * A UUID may be of either case. A label is compared byte by byte as UTF-8:
+ * case and spaces count, also at its end. On disk it is 36 units of UTF-16
+ * and ends before the first zero; what follows that is padding, whatever it
+ * is. Half a surrogate pair reads as U+FFFD. NULL, or what was expected.
  */
 const char *nvme_io_selector_parse(const char *text,
 				   struct nvme_io_selector *out);

@@ -9,6 +9,9 @@
 #include "nvme_io.h"
 
 #define WORD_MAX 192
+#define LABEL_UNITS 36
+
+#define ONE_PARTITION "expected one PARTUUID=..., PARTLABEL=... or :pNUMBER"
 
 /* Quotes hold a word together and are dropped. NULL: open or too long. */
 static const char *take_word(const char *text, char word[WORD_MAX])
@@ -40,38 +43,78 @@ static const char *take_uuid(struct nvme_io_selector *out, const char *word)
 	return "expected PARTUUID=xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 }
 
+/* Units of UTF-16 (UEFI 2.10, 5.3.3): one for each first byte, and another
+ * one for a first byte of four. */
+static size_t unit_count(const char *label)
+{
+	size_t count = 0;
+
+	for (; *label; label++)
+		count += (((u8)*label & 0xc0) != 0x80) + ((u8)*label >= 0xf0);
+	return count;
+}
+
 static const char *take_label(struct nvme_io_selector *out, const char *word)
 {
 	out->by = NVME_IO_BY_LABEL;
-	if (!*word || strlen(word) >= sizeof(out->label))
+	if (!*word || strlen(word) >= sizeof(out->label) ||
+	    unit_count(word) > LABEL_UNITS)
 		return "expected a label of 1 to 36 characters";
 	strcpy(out->label, word);
 	return NULL;
 }
 
-/* The namespace stands after the last colon: a serial is free text. */
-static const char *take_place(struct nvme_io_selector *out, const char *word)
+/* The number after a letter, to the end of the word. 0: it is not one. */
+static u32 take_number(const char *text, char letter)
 {
-	const char *colon = strrchr(word, ':');
-	size_t size = colon ? (size_t)(colon - word) : 0;
-	unsigned long nsid;
+	unsigned long number;
 	char *end;
 
+	if (text[0] != letter || text[1] < '1' || text[1] > '9')
+		return 0;
+	number = strtoul(text + 1, &end, 10);
+	return *end || number >= 0xffffffff ? 0 : (u32)number;
+}
+
+/* Cut off the word: nNSID may stand before it. */
+static const char *take_index(struct nvme_io_selector *out, char *colon)
+{
+	out->index = take_number(colon + 1, 'p');
+	if (!out->index)
+		return "expected a partition as in SERIAL:n1:p2";
+	if (out->by != NVME_IO_BY_NAMESPACE)
+		return ONE_PARTITION;
+	out->by = NVME_IO_BY_INDEX;
+	*colon = '\0';
+	return NULL;
+}
+
+/* The namespace stands after the last colon: a serial is free text. */
+static const char *take_place(struct nvme_io_selector *out, char *word)
+{
+	char *colon = strrchr(word, ':');
+	const char *fault = NULL;
+	size_t size;
+
+	if (colon && colon[1] == 'p') {
+		fault = take_index(out, colon);
+		colon = strrchr(word, ':');
+	}
+	size = colon ? (size_t)(colon - word) : 0;
+	if (fault)
+		return fault;
 	if (!size || size >= sizeof(out->serial))
 		return "expected " NVME_IO_SELECTORS ", in quotes with spaces";
-	if (colon[1] != 'n' || colon[2] < '1' || colon[2] > '9')
-		return "expected a namespace as in SERIAL:n1";
-	nsid = strtoul(colon + 2, &end, 10);
-	if (*end || nsid >= 0xffffffff)
+	out->nsid = take_number(colon + 1, 'n');
+	if (!out->nsid)
 		return "expected a namespace as in SERIAL:n1";
 	if (*out->serial)
 		return "expected one SERIAL:nNSID, not two";
 	memcpy(out->serial, word, size);
-	out->nsid = (u32)nsid;
 	return NULL;
 }
 
-static const char *take_part(struct nvme_io_selector *out, const char *word)
+static const char *take_part(struct nvme_io_selector *out, char *word)
 {
 	bool is_uuid = !strncmp(word, "PARTUUID=", 9);
 	bool is_label = !strncmp(word, "PARTLABEL=", 10);
@@ -79,7 +122,7 @@ static const char *take_part(struct nvme_io_selector *out, const char *word)
 	if (!is_uuid && !is_label)
 		return take_place(out, word);
 	if (out->by != NVME_IO_BY_NAMESPACE)
-		return "expected one PARTUUID=... or PARTLABEL=..., not two";
+		return ONE_PARTITION;
 	return is_uuid ? take_uuid(out, word + 9) :
 			 take_label(out, word + 10);
 }
@@ -125,9 +168,15 @@ bool nvme_io_selector_is_in(const struct nvme_io_selector *selector,
 bool nvme_io_selector_names(const struct nvme_io_selector *selector,
 			    const struct nvme_io_partition *partition)
 {
-	if (selector->by == NVME_IO_BY_UUID)
+	switch (selector->by) {
+	case NVME_IO_BY_UUID:
 		return !memcmp(selector->uuid, partition->uuid,
 			       sizeof(selector->uuid));
-	return selector->by == NVME_IO_BY_LABEL &&
-	       !strcmp(selector->label, partition->label);
+	case NVME_IO_BY_LABEL:
+		return !strcmp(selector->label, partition->label);
+	case NVME_IO_BY_INDEX:
+		return selector->index == partition->index;
+	default:
+		return false;
+	}
 }

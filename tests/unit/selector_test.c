@@ -6,6 +6,11 @@
 #include "test.h"
 
 #define UUID "00112233-4455-6677-8899-aabbccddeeff"
+#define UPPER "00112233-4455-6677-8899-AABBCCDDEEFF"
+#define ONE_PARTITION "expected one PARTUUID=..., PARTLABEL=... or :pNUMBER"
+#define NINE_EUROS "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+#define NINE_CLEFS "\U0001d11e\U0001d11e\U0001d11e\U0001d11e\U0001d11e" \
+		   "\U0001d11e\U0001d11e\U0001d11e\U0001d11e"
 #define LABEL_112 "0123456789012345678901234567890123456789012345678901234" \
 		  "567890123456789012345678901234567890123456789012345678901"
 
@@ -34,11 +39,15 @@ TEST(what_is_no_selector_is_answered_with_what_was_expected)
 		{ "PARTLABEL=", "expected a label of 1 to 36 characters" },
 		{ "PARTLABEL=" LABEL_112,
 		  "expected a label of 1 to 36 characters" },
+		{ "PARTLABEL=0123456789012345678901234567890123456",
+		  "expected a label of 1 to 36 characters" },
+		{ "PARTLABEL=" NINE_CLEFS NINE_CLEFS "a",
+		  "expected a label of 1 to 36 characters" },
 		{ "PARTLABEL=\"my data", "expected a closing quote" },
 		{ "PARTLABEL=a PARTLABEL=b",
-		  "expected one PARTUUID=... or PARTLABEL=..., not two" },
+		  ONE_PARTITION },
 		{ "PARTUUID=" UUID " PARTLABEL=b",
-		  "expected one PARTUUID=... or PARTLABEL=..., not two" },
+		  ONE_PARTITION },
 		{ "PARTUUID=", "expected PARTUUID="
 			       "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" },
 		{ "PARTUUID=" UUID "0", "expected PARTUUID="
@@ -51,6 +60,19 @@ TEST(what_is_no_selector_is_answered_with_what_was_expected)
 		{ "QF0:n4294967295", "expected a namespace as in SERIAL:n1" },
 		{ "QF0:n99999999999999999999",
 		  "expected a namespace as in SERIAL:n1" },
+		{ "QF0:n1:p", "expected a partition as in SERIAL:n1:p2" },
+		{ "QF0:n1:p0", "expected a partition as in SERIAL:n1:p2" },
+		{ "QF0:n1:p1x", "expected a partition as in SERIAL:n1:p2" },
+		{ "QF0:n1:p4294967295",
+		  "expected a partition as in SERIAL:n1:p2" },
+		{ "QF0:p1", "expected " NVME_IO_SELECTORS
+			    ", in quotes with spaces" },
+		{ ":n1:p1", "expected " NVME_IO_SELECTORS
+			    ", in quotes with spaces" },
+		{ "QF0:1:p1", "expected a namespace as in SERIAL:n1" },
+		{ "QF0:n1:p1 PARTLABEL=a", ONE_PARTITION },
+		{ "PARTLABEL=a QF0:n1:p1", ONE_PARTITION },
+		{ "QF0:n1:p1:p2", "expected a namespace as in SERIAL:n1" },
 		{ "QF0:n1 QF1:n1", "expected one SERIAL:nNSID, not two" },
 	};
 
@@ -97,6 +119,15 @@ TEST(every_form_of_selector_is_understood)
 		  NVME_IO_BY_NAMESPACE, "" },
 		{ "QF0:n2 PARTLABEL=x", "QF0", 2, NVME_IO_BY_LABEL, "x" },
 		{ "PARTUUID=" UUID "\tQF0:n2", "QF0", 2, NVME_IO_BY_UUID, "" },
+		{ "PARTUUID=" UPPER, "", 0, NVME_IO_BY_UUID, "" },
+		{ "PARTLABEL=" NINE_EUROS NINE_EUROS NINE_EUROS NINE_EUROS, "",
+		  0, NVME_IO_BY_LABEL,
+		  NINE_EUROS NINE_EUROS NINE_EUROS NINE_EUROS },
+		{ "PARTLABEL=" NINE_CLEFS NINE_CLEFS, "", 0, NVME_IO_BY_LABEL,
+		  NINE_CLEFS NINE_CLEFS },
+		{ "QF0:n1:p12", "QF0", 1, NVME_IO_BY_INDEX, "" },
+		{ "S:n1:p2:n3:p12", "S:n1:p2", 3, NVME_IO_BY_INDEX, "" },
+		{ "\"S 1\":n3:p12", "S 1", 3, NVME_IO_BY_INDEX, "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -109,6 +140,8 @@ TEST(every_form_of_selector_is_understood)
 		CHECK_STR(selector.label, rows[i].label);
 		if (rows[i].by == NVME_IO_BY_UUID)
 			CHECK(!memcmp(selector.uuid, uuid, sizeof(uuid)));
+		CHECK_EQ(selector.index,
+			 rows[i].by == NVME_IO_BY_INDEX ? 12 : 0);
 	}
 }
 
@@ -122,6 +155,7 @@ TEST(a_serial_ties_a_selector_to_one_namespace)
 		{ "PARTLABEL=a", true, true, true },
 		{ "QF0:n1", true, true, false },
 		{ "QF0:n2 PARTLABEL=a", true, false, true },
+		{ "QF0:n2:p1", true, false, true },
 		{ "QF1:n1", false, false, false },
 		{ "QF:n1", false, false, false },
 		{ "QF00:n1", false, false, false },
@@ -139,9 +173,9 @@ TEST(a_serial_ties_a_selector_to_one_namespace)
 	}
 }
 
-TEST(labels_match_exactly_and_namespaces_name_no_partition)
+TEST(names_match_exactly_and_namespaces_name_no_partition)
 {
-	struct nvme_io_partition partition = { .label = "data" };
+	struct nvme_io_partition partition = { .index = 12, .label = "data" };
 	static const struct {
 		const char *text;
 		bool result;
@@ -150,6 +184,7 @@ TEST(labels_match_exactly_and_namespaces_name_no_partition)
 		{ "PARTLABEL=dat", false }, { "PARTLABEL=data1", false },
 		{ "PARTLABEL=\"data \"", false },
 		{ "PARTUUID=" UUID, true }, { "QF0:n1", false },
+		{ "QF0:n1:p12", true }, { "QF0:n1:p1", false },
 		{ "PARTUUID=10112233-4455-6677-8899-aabbccddeeff", false },
 	};
 
