@@ -9,7 +9,7 @@ import pytest
 DISK = "/dev/nvme0n1"
 PART = "/dev/disk/by-partlabel/"
 WRITE_PROTECTED, ACCESS_DENIED = "0x4020", "0x4286"
-DATA = "-z 4096 -d /tmp/data"
+DATA = "-z 4096 -d /tmp/data --force"
 
 # {lba}: the block aimed at; {spare}: one that is open.
 WRITES = {
@@ -148,7 +148,7 @@ def test_compare_cannot_guess_hidden_data(policed):
 def test_partition_table_is_read_only(policed, copy):
     lba = 1 if copy == "primary" else policed.disk.size // 512 - 1
     output = policed.guest.refuses(
-        f"nvme write {DISK} -s {lba} -c 0 -z 512 -d /tmp/data")
+        f"nvme write {DISK} -s {lba} -c 0 -z 512 -d /tmp/data --force")
     assert WRITE_PROTECTED in output
 
 
