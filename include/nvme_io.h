@@ -407,11 +407,14 @@ struct nvme_io_table_info {
 	 * [0, head_lbas) and [tail_lba, end of the namespace), all that the
 	 * table keeps from partitions. With BACKUP and GOOD only. */
 	u64 head_lbas, tail_lba;
+	/* GOOD, the backup says the same, and the MBR is protective: nobody
+	 * is in the middle of writing it. */
+	bool is_complete;
 };
 
 /*
- * Reads a namespace's GPT by host requests; says in the log what is wrong
- * with it. `info` and the partitions live until `done` returns. Non-zero:
+ * Reads a namespace's GPT by host requests, both copies; says in the log what
+ * is wrong with it. `info` and the partitions live until `done` returns. Non-zero:
  * `done` will come exactly once, later. Zero: this namespace cannot be read,
  * and the log says why.
  */

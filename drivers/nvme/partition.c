@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * nvme_io_read_partitions(): a namespace's GUID partition table by host
- * requests. The primary copy is read first; when anything is wrong with it,
- * the backup. Each step submits one read and is continued by its callback.
+ * requests. The primary copy is read first, then the backup: to check it, or
+ * to use it when anything is wrong with the primary. Each step submits one
+ * read and is continued by its callback.
  */
 #include <errno.h>
 #include <string.h>
@@ -44,7 +45,9 @@ struct reader {
 	const char *fault[COPY_COUNT];
 	bool had_table;			/* something says there was one */
 	bool was_unreadable;
-	struct gpt_header header;
+	bool has_mbr;			/* a protective one */
+	bool has_primary;		/* good: the backup is only checked */
+	struct gpt_header header;	/* of the copy in use */
 	u64 backup_lba;
 	u32 crc;
 	u32 entry_count;		/* looked at so far */
@@ -56,6 +59,7 @@ static struct reader readers[READER_COUNT];
 static bool reader_is_busy[READER_COUNT];	/* atomic */
 
 static void copy_failed(struct reader *reader, const char *fault);
+static void next_copy(struct reader *reader);
 static void finish(struct reader *reader, enum nvme_io_table state);
 
 bool nvme_io_uuid_parse(const char *text, u8 uuid[16])
@@ -138,7 +142,7 @@ static void blocks_read(struct nvme_host *host, u16 status, void *arg)
 		finish(reader, NVME_IO_TABLE_UNREAD);
 		return;
 	}
-	nvme_io_log(host, NVME_IO_LOG_WARN,
+	nvme_io_log_limited(host, NVME_IO_LOG_WARN,
 		    "n%u: reading the partition table: status %04x",
 		    (unsigned)reader->ns.nsid, status);
 	copy_failed(reader, "cannot be read");
@@ -184,13 +188,12 @@ static void take_entry(struct reader *reader, const u8 *entry)
 	struct gpt_partition partition;
 	int error = gpt_parse_entry(&reader->header, entry, &partition);
 
-	reader->entry_count++;
 	if (error == -EINVAL)
 		reader->bad_entry_count++;
 	if (error)
 		return;
 	*out = (struct nvme_io_partition){
-		.index = reader->entry_count,
+		.index = reader->entry_count + 1,
 		.first_lba = partition.first_lba,
 		.last_lba = partition.last_lba,
 	};
@@ -202,11 +205,15 @@ static void take_entry(struct reader *reader, const u8 *entry)
 
 static void entries_complete(struct reader *reader)
 {
-	if (reader->crc != reader->header.entries_crc)
+	if (reader->crc != reader->header.entries_crc) {
 		copy_failed(reader, "CRC of the entries is wrong");
-	else
-		finish(reader, reader->copy == PRIMARY ? NVME_IO_TABLE_GOOD :
-							 NVME_IO_TABLE_BACKUP);
+	} else if (reader->copy == PRIMARY) {
+		reader->has_primary = true;
+		next_copy(reader);
+	} else {
+		finish(reader, reader->has_primary ? NVME_IO_TABLE_GOOD :
+						     NVME_IO_TABLE_BACKUP);
+	}
 }
 
 static u64 bytes_left(const struct reader *reader)
@@ -237,41 +244,69 @@ static void entries_read(struct reader *reader)
 	u32 entry_size = reader->header.entry_size;
 
 	reader->crc = gpt_crc32(reader->crc, reader->data, size);
-	for (u64 at = 0; at < size; at += entry_size)
-		take_entry(reader, reader->data + at);
+	for (u64 at = 0; at < size; at += entry_size) {
+		if (!reader->has_primary)
+			take_entry(reader, reader->data + at);
+		reader->entry_count++;
+	}
 	read_entries(reader);
 }
 
 /* ---- Headers --------------------------------------------------------- */
 
+/* Do two headers describe the same table? */
+static bool is_same(const struct gpt_header *a, const struct gpt_header *b)
+{
+	return a->entry_count == b->entry_count &&
+	       a->entry_size == b->entry_size &&
+	       a->entries_crc == b->entries_crc &&
+	       a->first_usable_lba == b->first_usable_lba &&
+	       a->last_usable_lba == b->last_usable_lba;
+}
+
+static const char *parse(struct reader *reader, const u8 *block, u64 lba,
+			 struct gpt_header *header)
+{
+	const char *fault = NULL;
+
+	gpt_parse_header(block, reader->ns.lba_size, lba, reader->ns.n_lbas,
+			 header, &fault);
+	if (!fault && reader->has_primary &&
+	    !is_same(header, &reader->header))
+		fault = "differs from the primary";
+	return fault;
+}
+
 static void take_header(struct reader *reader, const u8 *block, u64 lba)
 {
-	const char *fault;
+	struct gpt_header header;
+	const char *fault = parse(reader, block, lba, &header);
 
 	if (gpt_has_signature(block))
 		reader->had_table = true;
-	if (gpt_parse_header(block, reader->ns.lba_size, lba,
-			     reader->ns.n_lbas, &reader->header, &fault)) {
+	if (fault) {
 		copy_failed(reader, fault);
 		return;
 	}
+	reader->header = header;
 	if (reader->copy == PRIMARY)
-		reader->backup_lba = reader->header.alternate_lba;
-	if (!alloc_partitions(reader, reader->header.entry_count)) {
+		reader->backup_lba = header.alternate_lba;
+	if (!alloc_partitions(reader, header.entry_count)) {
 		reader->was_unreadable = true;
 		copy_failed(reader, "no memory for its entries");
 		return;
 	}
 	reader->crc = reader->entry_count = 0;
-	reader->bad_entry_count = reader->partition_count = 0;
+	if (!reader->has_primary)
+		reader->bad_entry_count = reader->partition_count = 0;
 	read_entries(reader);
 }
 
 /* Block 0 is the MBR and block 1 the header, when there is a block 1. */
 static void head_read(struct reader *reader)
 {
-	if (gpt_mbr_is_protective(reader->data))
-		reader->had_table = true;
+	reader->has_mbr = gpt_mbr_is_protective(reader->data);
+	reader->had_table = reader->has_mbr;
 	take_header(reader, reader->data + reader->ns.lba_size, 1);
 }
 
@@ -290,36 +325,45 @@ static enum nvme_io_table state_without_table(const struct reader *reader)
 					NVME_IO_TABLE_NONE;
 }
 
-/* The backup is tried once, after the primary. */
+static void next_copy(struct reader *reader)
+{
+	reader->copy = BACKUP;
+	read_blocks(reader, reader->backup_lba, 1, backup_read);
+}
+
 static void copy_failed(struct reader *reader, const char *fault)
 {
 	reader->fault[reader->copy] = fault;
-	if (reader->copy == BACKUP) {
+	if (reader->copy == PRIMARY)
+		next_copy(reader);
+	else if (reader->has_primary)
+		finish(reader, NVME_IO_TABLE_GOOD);
+	else
 		finish(reader, state_without_table(reader));
-		return;
-	}
-	reader->copy = BACKUP;
-	read_blocks(reader, reader->backup_lba, 1, backup_read);
 }
 
 static void log_outcome(const struct reader *reader, enum nvme_io_table state)
 {
 	unsigned nsid = reader->ns.nsid;
 
-	if (state == NVME_IO_TABLE_BACKUP)
-		nvme_io_log(reader->host, NVME_IO_LOG_WARN,
+	if (state == NVME_IO_TABLE_GOOD && reader->fault[BACKUP])
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_WARN,
+			    "n%u: backup of the partition table: %s", nsid,
+			    reader->fault[BACKUP]);
+	else if (state == NVME_IO_TABLE_BACKUP)
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_WARN,
 			    "n%u: partition table taken from the backup: "
 			    "primary: %s", nsid, reader->fault[PRIMARY]);
 	else if (state == NVME_IO_TABLE_BAD)
-		nvme_io_log(reader->host, NVME_IO_LOG_ERROR,
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_ERROR,
 			    "n%u: no usable partition table: primary: %s; "
 			    "backup: %s", nsid, reader->fault[PRIMARY],
 			    reader->fault[BACKUP]);
 	else if (state == NVME_IO_TABLE_NONE)
-		nvme_io_log(reader->host, NVME_IO_LOG_INFO,
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_INFO,
 			    "n%u: no partition table", nsid);
 	else if (state == NVME_IO_TABLE_UNREAD)
-		nvme_io_log(reader->host, NVME_IO_LOG_ERROR,
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_ERROR,
 			    "n%u: the partition table was not read", nsid);
 }
 
@@ -330,8 +374,10 @@ static void take_outcome(const struct reader *reader,
 	info->partitions = reader->partitions;
 	info->head_lbas = reader->header.first_usable_lba;
 	info->tail_lba = reader->header.last_usable_lba + 1;
+	info->is_complete = reader->has_primary && !reader->fault[BACKUP] &&
+			    reader->has_mbr;
 	if (reader->bad_entry_count)
-		nvme_io_log(reader->host, NVME_IO_LOG_WARN,
+		nvme_io_log_limited(reader->host, NVME_IO_LOG_WARN,
 			    "n%u: partition entries outside the usable "
 			    "blocks: %u left out", (unsigned)reader->ns.nsid,
 			    (unsigned)reader->bad_entry_count);
@@ -406,7 +452,7 @@ u8 nvme_io_read_partitions(struct nvme_host *host, u32 nsid, done_fn *done,
 			return 1;
 		reader_put(reader);
 	}
-	nvme_io_log(host, NVME_IO_LOG_ERROR,
+	nvme_io_log_limited(host, NVME_IO_LOG_ERROR,
 		    "n%u: the partition table is not read: %s",
 		    (unsigned)nsid, fault);
 	return 0;

@@ -98,7 +98,9 @@ TEST(a_good_table_is_read_without_a_word)
 	make_usual();
 	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
 	check_usual();
-	CHECK_EQ(host.read_count, 3);	/* head, and 16 KiB in two pieces */
+	CHECK(seen.info.is_complete);
+	/* Of each copy the header, and 16 KiB in two pieces. */
+	CHECK_EQ(host.read_count, 6);
 	CHECK_EQ(fake_log_count(""), 0);
 }
 
@@ -121,7 +123,7 @@ TEST(the_largest_table_is_read_in_pieces)
 
 	fake_gpt_add(&gpt, 1023, &last);
 	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
-	CHECK_EQ(host.read_count, 1 + 512);
+	CHECK_EQ(host.read_count, 2 * (1 + 512));
 	CHECK_EQ(seen.info.n_partitions, 1);
 	CHECK_EQ(seen.partitions[0].index, 1024);
 	CHECK_EQ(seen.partitions[0].first_lba, 9000);
@@ -158,6 +160,7 @@ TEST(a_bad_primary_header_leads_to_the_backup_and_is_told)
 	break_header(&gpt, false);
 	CHECK_EQ(read_table(), NVME_IO_TABLE_BACKUP);
 	check_usual();
+	CHECK(!seen.info.is_complete);
 	CHECK_EQ(fake_log_count("nvme0: n1: partition table taken from the "
 				"backup: primary: header CRC is wrong"), 1);
 }
@@ -170,6 +173,53 @@ TEST(bad_primary_entries_lead_to_the_backup)
 	CHECK_EQ(read_table(), NVME_IO_TABLE_BACKUP);
 	check_usual();
 	CHECK_EQ(fake_log_count("primary: CRC of the entries is wrong"), 1);
+}
+
+TEST(a_table_whose_backup_is_not_the_same_is_good_but_not_complete)
+{
+	struct fake_gpt gpt = make_usual();
+
+	fake_gpt_entry(&gpt, true, 0)->type[0] = 0;
+	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
+	CHECK(!seen.info.is_complete);
+	check_usual();
+	CHECK_EQ(fake_log_count("nvme0: n1: backup of the partition table: "
+				"CRC of the entries is wrong"), 1);
+	fake_gpt_seal(&gpt);
+	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
+	CHECK(!seen.info.is_complete);
+	check_usual();
+	CHECK_EQ(fake_log_count("table: differs from the primary"), 1);
+	break_header(&gpt, true);
+	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
+	CHECK(!seen.info.is_complete);
+	check_usual();
+	CHECK_EQ(fake_log_count("table: header CRC is wrong"), 1);
+}
+
+TEST(an_unreadable_backup_leaves_the_table_good_but_not_complete)
+{
+	static const u64 lbas[] = { 267, 298, 299 };
+
+	make_usual();
+	for (size_t i = 0; i < ARRAY_COUNT(lbas); i++) {
+		host.faults[0] = (struct fake_fault){
+			lbas[i], NVME_IO_STATUS(2, 0x81),
+		};
+		CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
+		CHECK(!seen.info.is_complete);
+		check_usual();
+	}
+}
+
+TEST(a_table_without_a_protective_record_is_not_complete)
+{
+	struct fake_gpt gpt = make_usual();
+
+	memset(gpt.disk, 0, 512);
+	CHECK_EQ(read_table(), NVME_IO_TABLE_GOOD);
+	CHECK(!seen.info.is_complete);
+	CHECK_EQ(fake_log_count(""), 0);
 }
 
 TEST(a_wiped_primary_leads_to_the_backup)
