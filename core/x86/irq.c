@@ -68,11 +68,16 @@ void irq_exit(struct cpu *cpu)
 {
 	struct list *node;
 
+	/*
+	 * Taken from the APIC before the listeners look: a message of the same
+	 * vector that comes while they do is then pending anew, and not lost
+	 * in this one.
+	 */
+	vt->forward_interrupt(cpu);
 	list_for_each(node, &listeners) {
 		struct irq_listener *listener =
 			container_of(node, struct irq_listener, node);
 
 		listener->interrupt(listener);
 	}
-	vt->forward_interrupt(cpu);
 }

@@ -5,7 +5,8 @@
 
 #include "cpu.h"
 
-/* An interrupt exited: listeners first, then the guest gets it. */
+/* An interrupt exited: listeners have seen what it is about when the guest
+ * gets it. */
 void irq_exit(struct cpu *cpu);
 
 /* Makes this CPU's interrupt exits what the watchers want; true when that

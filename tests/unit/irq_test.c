@@ -124,7 +124,8 @@ static char heard[8];
 static void hear(char who)
 {
 	heard[strlen(heard)] = who;
-	CHECK_EQ(forward_count, 0);
+	/* Off the APIC already: a second one would be pending anew. */
+	CHECK_EQ(forward_count, 1);
 }
 
 static void hear_a(struct irq_listener *listener)
@@ -137,7 +138,7 @@ static void hear_b(struct irq_listener *listener)
 	hear('b');
 }
 
-TEST(all_listeners_hear_it_before_the_guest_does)
+TEST(all_listeners_hear_of_an_interrupt_that_was_taken)
 {
 	static struct irq_listener a = { .interrupt = hear_a };
 	static struct irq_listener b = { .interrupt = hear_b };
