@@ -83,8 +83,8 @@ struct nvme_io_descriptor;	/* one host request, before it is submitted */
 
 enum nvme_io_verdict {
 	NVME_IO_PASS,	/* next interceptor, then the device */
-	NVME_IO_HOLD,	/* mine until nvme_io_resume_guest_request() or
-			 * nvme_io_finish_guest_request() */
+	NVME_IO_HOLD,	/* mine until nvme_io_resume_guest_request(), or
+			 * nvme_io_retry_..., or nvme_io_finish_... */
 	NVME_IO_DONE,	/* answered: nvme_io_set_status() says with what; the
 			 * device does not see the command */
 };
@@ -217,7 +217,8 @@ struct nvme_io_interceptor {
 };
 
 enum nvme_io_needs {
-	/* on_complete is called; queues then take the relayed path. */
+	/* on_complete is called; queues then take the relayed path. May be
+	 * changed until nvme_io_start_fetching_g_reqs(). */
 	NVME_IO_NEEDS_COMPLETIONS = 1,
 	/* Host requests, also with no guest command around. */
 	NVME_IO_NEEDS_HOST_REQUESTS = 2,
@@ -262,6 +263,11 @@ void nvme_io_pause_guest_request(struct nvme_request *req);
  */
 void nvme_io_resume_guest_request(struct nvme_host *host,
 				  struct nvme_request *req, u8 trigger_submit);
+
+/* As if the command had just come, for the interceptor that held it: the same
+ * hook is called again. */
+void nvme_io_retry_guest_request(struct nvme_host *host,
+				 struct nvme_request *req);
 
 /* Answers a request that is held, or from within a hook: the guest gets this
  * status with its own command id; the device never sees the command. */
@@ -414,9 +420,9 @@ struct nvme_io_table_info {
 
 /*
  * Reads a namespace's GPT by host requests, both copies; says in the log what
- * is wrong with it. `info` and the partitions live until `done` returns. Non-zero:
- * `done` will come exactly once, later. Zero: this namespace cannot be read,
- * and the log says why.
+ * is wrong with it. `info` and the partitions live until `done` returns.
+ * Non-zero: `done` will come exactly once, later. Zero: this namespace cannot
+ * be read, and the log says why.
  */
 u8 nvme_io_read_partitions(struct nvme_host *host, u32 nsid,
 			   void (*done)(struct nvme_host *host, u32 nsid,

@@ -367,6 +367,8 @@ enum nvme_io_verdict chain_submit(struct nvme_request *req)
 	struct nvme_host *host = req->sq->hub->host;
 	enum nvme_io_verdict verdict = NVME_IO_PASS;
 
+	req->next_entry -= req->is_retried;
+	req->is_retried = false;
 	while (req->next_entry < host->chain_count && !req->is_flush &&
 	       verdict == NVME_IO_PASS) {
 		struct chain_entry *entry = &host->chain[req->next_entry++];

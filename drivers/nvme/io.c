@@ -29,6 +29,14 @@ void nvme_io_resume_guest_request(struct nvme_host *host,
 	run_release(req);
 }
 
+void nvme_io_retry_guest_request(struct nvme_host *host,
+				 struct nvme_request *req)
+{
+	(void)host;
+	req->is_retried = true;
+	run_release(req);
+}
+
 void nvme_io_finish_guest_request(struct nvme_host *host,
 				  struct nvme_request *req, u16 status)
 {

@@ -121,6 +121,7 @@ struct nvme_request {
 	bool after_refresh;	/* waits until namespaces are read again */
 	bool in_inbox;		/* atomic */
 	bool is_finished;	/* in the inbox to be answered */
+	bool is_retried;	/* in the inbox to be asked about again */
 	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
 	struct nvme_io_command cmd;
 	struct nvme_io_completion completion;

@@ -157,6 +157,17 @@ static enum nvme_io_verdict hold(struct nvme_request *req,
 	return cmd->admin ? NVME_IO_PASS : NVME_IO_HOLD;
 }
 
+/* Twice from within the hook; then the command is held. */
+static u32 retry_count;
+
+static enum nvme_io_verdict retry(struct nvme_request *req,
+				  const struct nvme_io_command *cmd)
+{
+	if (++retry_count < 3)
+		nvme_io_retry_guest_request(fake_double.host, req);
+	return hold(req, cmd);
+}
+
 static enum nvme_io_verdict finish(struct nvme_request *req,
 				   const struct nvme_io_command *cmd)
 {
@@ -255,6 +266,27 @@ TEST(a_held_command_waits_and_others_pass_it)
 	CHECK(guest_wait(&cq, &cqe));
 	CHECK_EQ(cqe.cid, cid);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_VERIFY), 1);
+}
+
+TEST(the_holder_of_a_command_may_be_asked_again)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_VERIFY, 0, 1, NULL);
+	struct nvme_cqe cqe;
+
+	start_with(0);
+	fake_double.answer = hold;
+	guest_put(&sq, &sqe);
+	guest_ring(&sq);
+	fake_double.answer = retry;
+	nvme_io_retry_guest_request(fake_double.host, fake_double.held);
+	guest_read32(NVME_REG_VS);
+	fake_double.answer = refuse;
+	nvme_io_retry_guest_request(fake_double.host, fake_double.held);
+	guest_read32(NVME_REG_VS);
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(cqe.status, NVME_IO_ACCESS_DENIED);
+	CHECK_EQ(retry_count, 3);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_VERIFY), 0);
 }
 
 TEST(a_held_command_may_be_finished_later)
