@@ -21,7 +21,7 @@ endif
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 
-.PHONY: all run test unit system deps format lint clean help FORCE
+.PHONY: all run test unit fuzz system deps format lint clean help FORCE
 all: $(B)/sluice.efi
 
 help:
@@ -29,6 +29,7 @@ help:
 	echo 'make run        install what is missing, build, boot a demo machine'
 	echo 'make test       install what is missing, build, run every test'
 	echo 'make unit       tests on the host, with ASan, UBSan and TSan'
+	echo 'make fuzz       each fuzz target for FUZZ_SECONDS (60); FUZZ=name: one'
 	echo 'make system     tests in QEMU'
 	echo 'make deps       install what is missing'
 	echo 'make format     clang-format everything'
@@ -213,6 +214,7 @@ log_test_EXTRA = $(call host_core,log)
 cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 $(foreach name,pagetable linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
+svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
@@ -248,6 +250,40 @@ $(TSAN_TEST): $(B)/tsan/tests/unit/threads_test.o \
 	$(call say,TSANLD,$@)
 	$(CC) -fsanitize=thread -o $@ $^
 
+# libFuzzer on the same code and doubles. Without clang its tests are skipped.
+CLANG ?= clang
+FUZZ_CFLAGS = $(HOST) -Wno-error -fno-sanitize-recover=undefined \
+	-fsanitize=fuzzer-no-link,address,undefined
+FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%_fuzz)
+FUZZ_TESTS := $(if $(shell command -v $(CLANG)),$(FUZZ_PROGRAMS))
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(FUZZ_NAMES)
+
+selector_fuzz_EXTRA = $(B)/fuzz/tests/unit/fake_nvme_io.o
+$(foreach name,registers commands,$(eval $(name)_fuzz_EXTRA = \
+	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/tests/fuzz/guest.o))
+
+$(B)/fuzz/%: CC = $(CLANG)
+$(B)/fuzz/%.o: %.c
+	$(call compile,FUZZCC,$(FUZZ_CFLAGS) $(HOST_INCLUDE))
+
+$(B)/fuzz/libsluice.a: $(HOST_OBJECTS:$(B)/host/%=$(B)/fuzz/%)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/fuzz/%_fuzz: $(B)/fuzz/tests/fuzz/%_fuzz.o $$($$*_fuzz_EXTRA) \
+		$(B)/fuzz/libsluice.a
+	$(call say,FUZZLD,$@)
+	$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^
+
+# What is found lands in build/fuzz, what is learned in build/fuzz/corpus.
+fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
+	for name in $(FUZZ); do mkdir -p $(B)/fuzz/corpus/$$name && \
+		$(B)/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=$(B)/fuzz/$$name- \
+		$(B)/fuzz/corpus/$$name || exit 1; done
+
 PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
 
 unit: $(UNIT_TESTS) $(TSAN_TEST)
@@ -257,7 +293,7 @@ system: all
 	$(PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all $(UNIT_TESTS) $(TSAN_TEST)
+	$(MAKE) all $(UNIT_TESTS) $(TSAN_TEST) $(FUZZ_TESTS)
 	$(PYTEST) tests
 
 run: deps
@@ -282,5 +318,5 @@ clean:
 		-exec rm -rf {} + 2>/dev/null || true
 
 .SECONDARY:
--include $(shell find $(B)/hv $(B)/boot $(B)/host $(B)/tsan -name '*.d' \
-	2>/dev/null)
+-include $(shell find $(B)/hv $(B)/boot $(B)/host $(B)/tsan $(B)/fuzz \
+	-name '*.d' 2>/dev/null)
