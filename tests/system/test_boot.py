@@ -4,6 +4,7 @@ import re
 
 import pytest
 from lab import NEXT, OPEN_ONLY, config
+from machine import LOGS
 
 MACHINES = {
     "1-epyc": dict(cpus=1, thread="single"),
@@ -69,3 +70,14 @@ def test_log_shares_the_first_serial_port(lab):
         assert "Linux version" in console
         lines = "\n".join(map(str, range(1, 501)))
         assert system.guest.check("seq 1 500") == lines
+
+
+def test_log_goes_to_the_debug_port(lab):
+    text = LOGS / "boot-debug.port.log"
+    port = ["-chardev", f"file,id=debug,path={text}",
+            "-device", "isa-debugcon,iobase=0xe9,chardev=debug"]
+    with lab.boot("boot-debug", conf=config(**NEXT, log="debug"),
+                  devices=port) as system:
+        assert re.search(CONTROLLER, text.read_text())
+        assert "] sluice:" not in system.machine.console.text
+        assert "] sluice:" not in system.machine.log.text
