@@ -262,7 +262,8 @@ FUZZ ?= $(FUZZ_NAMES)
 
 selector_fuzz_EXTRA = $(B)/fuzz/tests/unit/fake_nvme_io.o
 $(foreach name,registers commands,$(eval $(name)_fuzz_EXTRA = \
-	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/tests/fuzz/guest.o))
+	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/drivers/nvme/io.o \
+	$(B)/fuzz/tests/fuzz/guest.o))
 
 $(B)/fuzz/%: CC = $(CLANG)
 $(B)/fuzz/%.o: %.c

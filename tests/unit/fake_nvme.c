@@ -39,6 +39,13 @@ static void reset(void)
 	dev->pending_count = 0;
 }
 
+void fake_nvme_reset(void)
+{
+	dev->cc = dev->csts = dev->aqa = 0;
+	dev->asq = dev->acq = 0;
+	reset();
+}
+
 static void enable(void)
 {
 	CHECK_EQ(FIELD_GET(NVME_CC_MPS, dev->cc), 0);
@@ -182,6 +189,21 @@ static void write_bar(u64 offset, unsigned size, u64 value)
 
 /* ---- Queues ------------------------------------------------------------------------- */
 
+static bool is_secret(u64 address)
+{
+	return ranges_overlap(address, 1, dev->secret, dev->secret_size);
+}
+
+/* Whatever it is, it points to nothing secret, and its id is free (4.2). */
+static void check_command(const struct fake_record *record)
+{
+	CHECK(!is_secret(record->sqe.mptr));
+	CHECK(!is_secret(record->sqe.prp1) && !is_secret(record->sqe.prp2));
+	for (u32 i = 0; i < dev->pending_count; i++)
+		CHECK(dev->pending[i].sq_id != record->sq_id ||
+		      dev->pending[i].sqe.cid != record->sqe.cid);
+}
+
 static void fetch(u16 id)
 {
 	struct fake_queue *sq = &dev->sqs[id];
@@ -192,6 +214,7 @@ static void fetch(u16 id)
 		CHECK(dev->pending_count < FAKE_PENDING);
 		record = (struct fake_record){ id, entries[sq->head] };
 		sq->head = (sq->head + 1) % sq->size;
+		check_command(&record);
 		dev->pending[dev->pending_count++] = record;
 		dev->records[dev->record_count++ % FAKE_RECORDS] = record;
 	}

@@ -48,6 +48,7 @@ struct fake_nvme {
 	bool is_gone;		/* pulled out: reads as ones */
 	bool stalls_admin;
 	bool allows_nowhere;	/* data outside of all memory is dropped */
+	u64 secret, secret_size;	/* no command may point there */
 	u32 fail_countdown;	/* the n-th I/O command from now fails, */
 	u16 fail_status;	/* with this; 0: no more */
 	int refuse_opcode;	/* an admin opcode, or -1 */
@@ -77,6 +78,8 @@ extern struct fake_nvme fake_nvme;
 /* Behind fake_machine, with one namespace: nsid 1, 512-byte blocks, 8 MiB. */
 void fake_nvme_init(void);
 struct fake_namespace *fake_nvme_add(u32 nsid, u8 lba_shift, u64 n_lbas);
+/* As a function level reset does. */
+void fake_nvme_reset(void);
 /* One unit of work. */
 void fake_nvme_tick(void);
 /* Completes one pending event request. False: there is none. */

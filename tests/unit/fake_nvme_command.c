@@ -17,6 +17,7 @@ static void touch(u64 address, void *data, u64 size, bool is_write)
 		fake_is_sluice(address, size);
 
 	CHECK(is_memory || dev->allows_nowhere);
+	CHECK(!ranges_overlap(address, size, dev->secret, dev->secret_size));
 	if (!is_memory)
 		return;
 	if (is_write)

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See guest.h. */
+#include "fake_double.h"
+#include "fake_guest.h"
+#include "fake_machine.h"
+#include "fake_nvme.h"
+#include "guest.h"
+#include "page.h"
+#include "spec/pci.h"
+
+#include "../../drivers/nvme/nvme.h"
+
+#define SECRET_PAGES 4
+#define SECRET 0x5a
+
+u8 *fuzz_ram;
+
+static u8 *secret;
+static size_t pages_at_rest;
+static u8 config_at_rest[sizeof(fake_machine.config)];
+
+/* ---- Begin and end ----------------------------------------------------------- */
+
+static void boot(void)
+{
+	guest_boot();
+	fake_machine.config[0x80] = PCI_CAPABILITY_EXPRESS;
+	fake_nvme.allows_nowhere = true;
+	fake_double.needs = NVME_IO_NEEDS_COMPLETIONS |
+		NVME_IO_NEEDS_HOST_REQUESTS;
+	CHECK_EQ(fake_machine_attach(), 0);
+	fuzz_ram = fake_ram(FUZZ_RAM_PAGES * PAGE_SIZE, PAGE_SIZE);
+	secret = page_alloc(SECRET_PAGES);
+	memset(secret, SECRET, SECRET_PAGES * PAGE_SIZE);
+	fake_nvme.secret = (u64)secret;
+	fake_nvme.secret_size = SECRET_PAGES * PAGE_SIZE;
+	pages_at_rest = fake_machine.sluice_pages;
+	memcpy(config_at_rest, fake_machine.config, sizeof(config_at_rest));
+}
+
+static void restore_machine(void)
+{
+	memcpy(fake_machine.config, config_at_rest, sizeof(config_at_rest));
+	fake_config_write(PCI_COMMAND, 2,
+			  fake_config_read(PCI_COMMAND, 2));
+}
+
+static void restore_device(void)
+{
+	struct fake_namespace *ns = &fake_nvme.namespaces[0];
+
+	ns->lba_shift = 9;
+	ns->n_lbas = 16384;
+	fake_nvme.ready_reads = 0;
+	fake_nvme.is_gone = fake_nvme.is_stalled = false;
+	fake_nvme.stalls_admin = fake_nvme.out_of_order = false;
+	fake_nvme.fail_countdown = 0;
+	fake_nvme_forget();
+}
+
+void fuzz_begin(void)
+{
+	if (!fuzz_ram)
+		boot();
+	srand(1);
+	memset(fuzz_ram, 0, FUZZ_RAM_PAGES * PAGE_SIZE);
+	fake_double.answer = NULL;
+	restore_device();
+}
+
+static void audit(const struct nvme_host *host)
+{
+	CHECK_EQ(fake_machine.sluice_pages, pages_at_rest);
+	CHECK_EQ(host->pages_left, NVME_POOL_PAGES);
+	CHECK_EQ(host->pages.free_count, host->pages.count);
+	CHECK_EQ(host->descriptors.free_count, host->descriptors.count);
+	CHECK_EQ(host->busy, 0);
+	CHECK_EQ(host->own_count, 0);
+	CHECK_EQ(host->event_count, 0);
+	CHECK_EQ(fake_machine.watch_count, 0);
+	for (u32 i = 0; i < SECRET_PAGES * PAGE_SIZE; i++)
+		CHECK_EQ(secret[i], SECRET);
+}
+
+void fuzz_end(void)
+{
+	fake_double.answer = NULL;
+	if (fake_nvme.is_gone)
+		fake_nvme_reset();
+	restore_device();
+	restore_machine();
+	CHECK(guest_disable());
+	fake_interrupt();
+	audit(fake_double.host);
+}
+
+/* ---- What a guest may write ------------------------------------------------------ */
+
+u64 fuzz_address(struct input *in)
+{
+	u64 page = (u64)input_of(in, FUZZ_RAM_PAGES) * PAGE_SIZE;
+
+	switch (input_of(in, 16)) {
+	case 0:
+		return (u64)secret + page % (SECRET_PAGES * PAGE_SIZE);
+	case 1:
+		return (u64)secret - 4 * input_byte(in);
+	case 2:
+		return (u64)secret + SECRET_PAGES * PAGE_SIZE -
+			4 * input_byte(in);
+	case 3:
+		return input_number(in, 8);
+	case 4:
+		return -(u64)input_number(in, 2);
+	case 5:
+		return 0;
+	case 6:
+		return (u64)fuzz_ram + page + 8 * input_of(in, 512);
+	case 7:
+		return (u64)fuzz_ram + page + PAGE_SIZE - 8;
+	default:
+		return (u64)fuzz_ram + page;
+	}
+}
+
+void fuzz_fill_list(struct input *in)
+{
+	u64 *list = (u64 *)fuzz_ram + 512 * input_of(in, FUZZ_RAM_PAGES);
+	u64 page = fuzz_address(in);
+
+	for (u32 i = 0; i < 512; i++)
+		list[i] = align_down(page, PAGE_SIZE);
+	for (u32 i = input_of(in, 8); i; i--)
+		list[input_of(in, 512)] = fuzz_address(in);
+	list[511] = fuzz_address(in);
+}
+
+static u32 field(struct input *in)
+{
+	u8 kind = input_byte(in);
+
+	return kind < 128 ? kind % 16 : kind < 192 ? input_number(in, 2) :
+		input_number(in, 4);
+}
+
+/* Of queues other than those the target looks after: from 4 on. */
+static void aim_at_other_queues(struct nvme_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case NVME_ADMIN_DELETE_SQ:
+	case NVME_ADMIN_DELETE_CQ:
+	case NVME_ADMIN_CREATE_SQ:
+	case NVME_ADMIN_CREATE_CQ:
+		sqe->cdw10 |= 4;
+	}
+}
+
+static u8 choose_opcode(struct input *in, bool is_admin)
+{
+	static const u8 admin_opcodes[] = { 0, 1, 2, 4, 5, 6, 8, 9, 0xa, 0xc,
+		0xd, 0x10, 0x11, 0x15, 0x18, 0x7c, 0x80, 0x81, 0x82, 0x84 };
+	static const u8 io_opcodes[] = { 0, 1, 1, 2, 2, 4, 5, 8, 9, 9, 0xc,
+		0xd, 0xe, 0x11, 0x15, 0x19, 0x19, 0x79, 0x7a, 0x7d, 0x80,
+		0x81 };
+	u32 index = input_byte(in);
+
+	if (index > 240)
+		return input_byte(in);
+	return is_admin ? admin_opcodes[index % ARRAY_COUNT(admin_opcodes)] :
+		io_opcodes[index % ARRAY_COUNT(io_opcodes)];
+}
+
+void fuzz_fill_sqe(struct input *in, struct nvme_sqe *sqe, bool is_admin)
+{
+	u16 cid = sqe->cid;
+
+	*sqe = (struct nvme_sqe){ .cid = cid };
+	sqe->opcode = choose_opcode(in, is_admin);
+	sqe->flags = input_of(in, 8) ? 0 : input_byte(in);
+	sqe->nsid = input_of(in, 8) ? 1 : field(in);
+	sqe->mptr = input_of(in, 4) ? 0 : fuzz_address(in);
+	sqe->prp1 = fuzz_address(in);
+	sqe->prp2 = fuzz_address(in);
+	sqe->cdw10 = field(in);
+	sqe->cdw11 = input_of(in, 2) ? 0 : field(in);
+	sqe->cdw12 = field(in);
+	sqe->cdw13 = input_of(in, 4) ? 0 : field(in);
+	sqe->cdw14 = input_of(in, 4) ? 0 : field(in);
+	sqe->cdw15 = input_of(in, 4) ? 0 : field(in);
+	if (is_admin)
+		aim_at_other_queues(sqe);
+}

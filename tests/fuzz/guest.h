@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest that an input drives: a controller with the plug-in "double"
+ * before it, RAM to point at, pages of Sluice's that nobody may point at,
+ * and an account of what Sluice has taken and must give back.
+ */
+#ifndef SLUICE_FUZZ_GUEST_H
+#define SLUICE_FUZZ_GUEST_H
+
+#include "fuzz.h"
+#include "spec/nvme.h"
+
+#define FUZZ_RAM_PAGES 16
+
+extern u8 *fuzz_ram;
+
+/* Boots the first time; then the controller is disabled, and all that an
+ * input may have changed is as at first. */
+void fuzz_begin(void);
+/* Disables it and audits. What the plug-in holds was let go before. */
+void fuzz_end(void);
+
+/* What a guest may write where an address is expected. */
+u64 fuzz_address(struct input *in);
+/* Fills a page of fuzz_ram with addresses, as a PRP list. */
+void fuzz_fill_list(struct input *in);
+/* A command: mostly opcodes and fields that mean something. */
+void fuzz_fill_sqe(struct input *in, struct nvme_sqe *sqe, bool is_admin);
+
+#endif

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Each fuzz target of build/fuzz for a fixed number of inputs."""
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+FUZZ = ROOT / "build" / "fuzz"
+SEEDS = ROOT / "tests" / "fuzz" / "seeds"
+RUNS = {"registers": 4000, "commands": 2000, "gpt": 20000}
+RUNS_OTHERS = 100000
+TIMEOUT_S = 300
+
+
+def names():
+    sources = sorted((ROOT / "tests" / "fuzz").glob("*_fuzz.c"))
+    return [source.stem.removesuffix("_fuzz") for source in sources]
+
+
+@pytest.mark.skipif(not shutil.which("clang"), reason="clang is missing")
+@pytest.mark.parametrize("name", names())
+def test_fuzz(name, tmp_path):
+    seeds = SEEDS / name
+    command = [FUZZ / f"{name}_fuzz", "-seed=1",
+               f"-runs={RUNS.get(name, RUNS_OTHERS)}",
+               f"-artifact_prefix={FUZZ}/{name}-", tmp_path]
+    done = subprocess.run(command + [seeds] * seeds.is_dir(), text=True,
+                          errors="replace", timeout=TIMEOUT_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"\n{done.stdout[-8000:]}"
