@@ -71,6 +71,14 @@ struct cpu *cpu_get(u32 index)
 	return cpus[index];
 }
 
+bool cpu_has_1g_pages(void)
+{
+	u32 regs[4];
+
+	cpuid(0x80000001, 0, regs);
+	return regs[CPUID_EDX] & CPUID_80000001_EDX_PAGE1GB;
+}
+
 /* Our map is one to one, so it ends with the lower half of the canonical
  * addresses (5.3.1), whatever the processor's bus can do. */
 u64 cpu_physical_limit(void)

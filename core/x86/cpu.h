@@ -93,6 +93,8 @@ u64 read_dr7(void);
 /* Highest physical address + 1 that this processor and we can reach. */
 u64 cpu_physical_limit(void);
 
+bool cpu_has_1g_pages(void);
+
 _Noreturn void cpu_halt(void);
 
 #endif

@@ -30,21 +30,13 @@ static const struct slat_format format = {
 static struct lock lock;
 static struct pagetable table;
 
-static bool has_1g_pages(void)
-{
-	u32 regs[4];
-
-	cpuid(0x80000001, 0, regs);
-	return regs[CPUID_EDX] & CPUID_80000001_EDX_PAGE1GB;
-}
-
 int paging_init(const struct boot_info *info)
 {
 	u64 limit = MIN(cpu_physical_limit(), EAGER_LIMIT);
 	int error;
 
 	error = pagetable_init(&table, &format,
-			       (read_cr4() & CR4_LA57) ? 5 : 4, has_1g_pages());
+			       (read_cr4() & CR4_LA57) ? 5 : 4, cpu_has_1g_pages());
 	if (!error)
 		error = pagetable_map(&table, 0, limit, LEAF_MMIO);
 	for (u32 i = 0; !error && i < info->ram_count; i++)

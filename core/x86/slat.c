@@ -24,14 +24,6 @@ static bool shows_ones;
 static u8 *ones;
 static u64 eager_limit;
 
-static bool has_1g_pages(void)
-{
-	u32 regs[4];
-
-	cpuid(0x80000001, 0, regs);
-	return regs[CPUID_EDX] & CPUID_80000001_EDX_PAGE1GB;
-}
-
 int slat_init(u64 base, u64 size)
 {
 	/* Nested tables have the host's number of levels (APM 15.25.3). */
@@ -45,7 +37,7 @@ int slat_init(u64 base, u64 size)
 	if (!ones)
 		return -ENOMEM;
 	memset(ones, 0xff, PAGE_SIZE);
-	error = pagetable_init(&table, vt->slat, levels, has_1g_pages());
+	error = pagetable_init(&table, vt->slat, levels, cpu_has_1g_pages());
 	if (error)
 		return error;
 	error = pagetable_map(&table, 0, eager_limit,
