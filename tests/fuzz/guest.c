@@ -21,8 +21,10 @@ static u8 config_at_rest[sizeof(fake_machine.config)];
 
 /* ---- Begin and end ----------------------------------------------------------- */
 
-static void boot(void)
+bool fuzz_boot(void)
 {
+	if (fuzz_ram)
+		return false;
 	guest_boot();
 	fake_machine.config[0x80] = PCI_CAPABILITY_EXPRESS;
 	fake_nvme.allows_nowhere = true;
@@ -34,8 +36,8 @@ static void boot(void)
 	memset(secret, SECRET, SECRET_PAGES * PAGE_SIZE);
 	fake_nvme.secret = (u64)secret;
 	fake_nvme.secret_size = SECRET_PAGES * PAGE_SIZE;
-	pages_at_rest = fake_machine.sluice_pages;
 	memcpy(config_at_rest, fake_machine.config, sizeof(config_at_rest));
+	return true;
 }
 
 static void restore_machine(void)
@@ -60,8 +62,7 @@ static void restore_device(void)
 
 void fuzz_begin(void)
 {
-	if (!fuzz_ram)
-		boot();
+	pages_at_rest = fake_machine.sluice_pages;
 	srand(1);
 	memset(fuzz_ram, 0, FUZZ_RAM_PAGES * PAGE_SIZE);
 	fake_double.answer = NULL;

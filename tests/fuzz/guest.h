@@ -14,8 +14,10 @@
 
 extern u8 *fuzz_ram;
 
-/* Boots the first time; then the controller is disabled, and all that an
- * input may have changed is as at first. */
+/* True the first time. */
+bool fuzz_boot(void);
+/* The controller is disabled, and all that an input may have changed is as
+ * at first. */
 void fuzz_begin(void);
 /* Disables it and audits. What the plug-in holds was let go before. */
 void fuzz_end(void);

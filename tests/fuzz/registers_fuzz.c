@@ -155,6 +155,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct input in = { data, size };
 
+	fuzz_boot();
 	fuzz_begin();
 	while (!input_is_over(&in))
 		step(&in);

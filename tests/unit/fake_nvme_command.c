@@ -240,7 +240,7 @@ static u16 features(const struct nvme_sqe *sqe, u32 *result)
 /* Every byte of a log page is its LID. */
 static u16 get_log(const struct nvme_sqe *sqe)
 {
-	static u8 data[1 << 20];
+	static u8 data[8 << 20];
 	u64 size = ((sqe->cdw11 & 0xffff) << 16 | sqe->cdw10 >> 16) * 4ull + 4;
 
 	CHECK(size <= sizeof(data));
