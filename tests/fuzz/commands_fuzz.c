@@ -17,6 +17,7 @@
 #define LIVE_MAX 256		/* more than can be under way in a queue */
 #define HELD_MAX 32
 #define PATIENCE 4000
+#define LARGE_PAGE 16384	/* the largest CC.MPS that is used */
 
 /* A submission queue and its commands without a completion yet. */
 struct queue {
@@ -63,6 +64,7 @@ static enum nvme_io_verdict answer(struct nvme_request *req,
 	u8 data[64] = { 0 };
 
 	nvme_io_req_read(req, input_number(in, 2), data, sizeof(data));
+	nvme_io_req_write(req, input_number(in, 2), data, sizeof(data));
 	nvme_io_req_buf(fake_double.host, req, input_byte(in));
 	fake_double.ranges_kept = input_byte(in);
 	switch (input_of(in, 10)) {
@@ -98,10 +100,16 @@ static void let_one_go(void)
 		if (held[i] == req)
 			held[i] = held[held_count - 1];
 	held_count--;
-	if (input_of(in, 2))
+	switch (input_of(in, 3)) {
+	case 0:
 		nvme_io_resume_guest_request(fake_double.host, req, 1);
-	else
+		break;
+	case 1:
 		nvme_io_finish_guest_request(fake_double.host, req, 0x4281);
+		break;
+	case 2:
+		nvme_io_retry_guest_request(fake_double.host, req);
+	}
 }
 
 /* ---- The account ---------------------------------------------------------------- */
@@ -162,8 +170,8 @@ static void scribble(u32 id)
 static void make_rings(void)
 {
 	for (u32 i = 1; i < QUEUES; i++) {
-		cqs[i].entries = fake_ram(PAGE_SIZE, PAGE_SIZE);
-		sqs[i].entries = fake_ram(PAGE_SIZE, PAGE_SIZE);
+		cqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
+		sqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
 	}
 	buffers = nvme_io_alloc_pages(fake_double.host, 2, &buffers_phys);
 	buffers[0] = buffers_phys + PAGE_SIZE;
@@ -193,10 +201,21 @@ static void create_sq(u32 id, u32 size, u32 cq_id)
 			     cq_id << 16 | 1, sq->entries), 0);
 }
 
+static void choose_namespace(void)
+{
+	struct fake_namespace *ns = &fake_nvme.namespaces[0];
+	u8 kind = input_byte(in);
+
+	ns->metadata_size = kind & 1 ? kind & 2 ? 64 : 8 : 0;
+	ns->is_inline = kind & 4;
+	ns->command_set = kind & 8 ? 2 : 0;
+}
+
 static void start(void)
 {
 	queues[0] = (struct queue){ .sq = &guest.admin };
-	CHECK(guest_enable(0));
+	choose_namespace();
+	CHECK(guest_enable(FIELD_PREP(NVME_CC_MPS, input_of(in, 3))));
 	for (u32 id = 1; id < QUEUES; id++)
 		create_cq(id, 2 + input_of(in, 30));
 	for (u32 id = 1; id < QUEUES; id++)
@@ -312,11 +331,11 @@ static void finish(void)
 {
 	fake_double.answer = NULL;
 	fake_nvme.is_stalled = fake_nvme.stalls_admin = false;
+	while (held_count)
+		let_one_go();
 	for (u32 id = 0; id < QUEUES; id++)
 		guest_ring(queues[id].sq);
 	for (u32 i = 0; i < PATIENCE && !are_finished(); i++) {
-		while (held_count)
-			let_one_go();
 		guest_idle(1);
 		fake_interrupt();
 		for (u32 id = 0; id < QUEUES; id++)
