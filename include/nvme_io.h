@@ -411,7 +411,8 @@ struct nvme_io_table_info {
 	const struct nvme_io_partition *partitions;
 	/* Where both copies of the table are, protective MBR included:
 	 * [0, head_lbas) and [tail_lba, end of the namespace), all that the
-	 * table keeps from partitions. With BACKUP and GOOD only. */
+	 * table keeps from partitions. With NONE: where its headers would be.
+	 * With BAD and UNREAD: not known. */
 	u64 head_lbas, tail_lba;
 	/* GOOD, the backup says the same, and the MBR is protective: nobody
 	 * is in the middle of writing it. */

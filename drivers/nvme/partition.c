@@ -388,8 +388,12 @@ static void finish(struct reader *reader, enum nvme_io_table state)
 	struct nvme_io_table_info info = { .state = state };
 
 	log_outcome(reader, state);
-	if (state == NVME_IO_TABLE_GOOD || state == NVME_IO_TABLE_BACKUP)
+	if (state == NVME_IO_TABLE_GOOD || state == NVME_IO_TABLE_BACKUP) {
 		take_outcome(reader, &info);
+	} else if (state == NVME_IO_TABLE_NONE) {
+		info.head_lbas = 2;
+		info.tail_lba = reader->ns.n_lbas - 1;
+	}
 	reader->done(reader->host, reader->ns.nsid, &info, reader->arg);
 	reader_put(reader);
 }

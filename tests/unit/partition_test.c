@@ -400,5 +400,6 @@ TEST(nothing_of_one_table_shows_in_the_next)
 	memset(gpt.disk, 0, 300 * 512);
 	CHECK_EQ(read_table(), NVME_IO_TABLE_NONE);
 	CHECK_EQ(seen.info.n_partitions, 0);
-	CHECK_EQ(seen.info.head_lbas, 0);
+	CHECK_EQ(seen.info.head_lbas, 2);
+	CHECK_EQ(seen.info.tail_lba, 299);
 }
