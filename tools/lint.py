@@ -34,7 +34,9 @@ ALLOWED = [
     ("core/x86/vt.c", LIBC + ["include/*", "core/*"], ["include/spec/svm.h"]),
     ("core/libc.c", LIBC + ["<sys/*>", "include/*", "core/*"], SVM),
     ("core/*", LIBC + ["include/*", "core/*"], SVM),
-    ("drivers/nvme/interceptors/*", LIBC + ["include/nvme_io.h"], []),
+    ("drivers/nvme/interceptors/*", LIBC + ["include/nvme_io.h",
+                                            "drivers/nvme/interceptors/*.h"],
+     []),
     ("drivers/nvme/*", LIBC + ["drivers/nvme/*.h"] +
      [f"include/{name}.h" for name in NVME_NEEDS],
      ["drivers/nvme/interceptors/*"]),

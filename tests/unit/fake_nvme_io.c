@@ -22,6 +22,8 @@ struct nvme_io_descriptor {
 
 static struct nvme_io_descriptor *pending[PENDING_MAX];
 static u32 pending_count;
+static struct nvme_request *retried[PENDING_MAX];
+static u32 retried_count;
 static char lines[LINE_COUNT][LINE_SIZE];
 static u32 line_count;
 
@@ -207,15 +209,34 @@ static void complete(struct nvme_io_descriptor *desc)
 	free(desc);
 }
 
+void fake_complete_one(void)
+{
+	struct nvme_io_descriptor *desc = pending[0];
+
+	CHECK(pending_count);
+	memmove(pending, pending + 1, --pending_count * sizeof(pending[0]));
+	complete(desc);
+}
+
+static void retry_first(void)
+{
+	struct nvme_request *req = retried[0];
+
+	memmove(retried, retried + 1, --retried_count * sizeof(retried[0]));
+	req->is_held = req->is_retried = false;
+	fake_send(req->host, req);
+}
+
+static void retry_all(void)
+{
+	while (retried_count)
+		retry_first();
+}
+
 void fake_complete_all(void)
 {
-	while (pending_count) {
-		struct nvme_io_descriptor *desc = pending[0];
-
-		memmove(pending, pending + 1,
-			--pending_count * sizeof(pending[0]));
-		complete(desc);
-	}
+	for (retry_all(); pending_count; retry_all())
+		fake_complete_one();
 }
 
 u32 fake_pending_count(void)
@@ -238,6 +259,22 @@ void nvme_io_finish_guest_request(struct nvme_host *host,
 	CHECK(!req->was_finished);
 	req->was_finished = true;
 	req->completion.status = status;
+}
+
+void nvme_io_pause_guest_request(struct nvme_request *req)
+{
+	req->is_held = true;
+}
+
+/* Not from within the hook: as the driver does, when that has returned. */
+void nvme_io_retry_guest_request(struct nvme_host *host,
+				 struct nvme_request *req)
+{
+	(void)host;
+	CHECK(req->is_held);
+	CHECK(!req->is_retried);
+	req->is_retried = true;
+	retried[retried_count++] = req;
 }
 
 const struct nvme_io_command *nvme_io_req_command(struct nvme_request *req)
@@ -269,6 +306,17 @@ u16 fake_command(struct nvme_host *host, const struct nvme_io_command *cmd)
 
 	return answer(plugin->on_command(plugin->interceptor, &req,
 					 &req.command), &req);
+}
+
+void fake_send(struct nvme_host *host, struct nvme_request *req)
+{
+	struct nvme_io_interceptor *plugin = host->interceptor;
+
+	req->host = host;
+	req->completion.status = NVME_IO_SUCCESS;
+	if (plugin->on_command(plugin->interceptor, req, &req->command) ==
+	    NVME_IO_HOLD)
+		req->is_held = true;
 }
 
 void fake_complete_command(struct nvme_host *host, struct nvme_request *req,

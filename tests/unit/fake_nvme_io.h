@@ -38,7 +38,9 @@ struct nvme_host {
 struct nvme_request {
 	struct nvme_io_command command;
 	struct nvme_io_completion completion;
+	struct nvme_host *host;
 	bool was_finished;
+	bool is_held, is_retried;
 	u64 private;
 };
 
@@ -49,8 +51,10 @@ u8 *fake_add_namespace(struct nvme_host *host, u32 nsid, u64 n_lbas,
 /* The plug-in linked into this program. */
 const struct nvme_io_plugin *fake_plugin(void);
 
-/* Completes host requests, also those that callbacks submit. */
+/* Completes host requests, also those that callbacks submit, and sends what
+ * is to be asked about again. */
 void fake_complete_all(void);
+void fake_complete_one(void);
 u32 fake_pending_count(void);
 
 /* What the guest is answered: NVME_IO_SUCCESS when the command passes. */
@@ -59,6 +63,10 @@ u16 fake_copy(struct nvme_host *host, const struct nvme_io_command *cmd,
 	      const struct nvme_io_copy_source *sources, u32 n_sources);
 u16 fake_discard(struct nvme_host *host, const struct nvme_io_command *cmd,
 		 struct nvme_io_range *ranges, u32 n_ranges);
+
+/* The same in two steps, for a command that may be held: asks the plug-in, and
+ * again whenever it wants to be asked. */
+void fake_send(struct nvme_host *host, struct nvme_request *req);
 
 /* The plug-in's completion hook, where it asked for it. */
 void fake_complete_command(struct nvme_host *host, struct nvme_request *req,

@@ -223,6 +223,22 @@ TEST(what_reaches_all_of_a_controller_is_refused_from_any_namespace)
 	CHECK_EQ(gated_admin(0x86, 2, 0), PASSED);
 }
 
+TEST(what_nvme_2_added_is_refused_where_there_is_policy)
+{
+	static const u8 opcodes[] = {
+		0x11, 0x14, 0x19, 0x1a, 0x1c, 0x1d, 0x1e,	/* 1.x */
+		0x20,		/* Capacity Management */
+		0x21, 0x22, 0x24,	/* Lockdown */
+		0x28, 0x2a, 0x3c, 0x3d, 0x41, 0x45, 0x7f, 0x81, 0x82,
+	};
+
+	gated_start_with("ro PARTLABEL=data");
+	for (size_t i = 0; i < sizeof(opcodes); i++) {
+		CHECK_EQ(gated_admin(opcodes[i], 0, 0), NO_OPCODE);
+		CHECK_EQ(gated_admin(opcodes[i], 2, 0), NO_OPCODE);
+	}
+}
+
 TEST(only_harmless_features_are_set)
 {
 	static const u8 harmless[] = {

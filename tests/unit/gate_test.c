@@ -346,10 +346,40 @@ TEST(refusals_are_counted_by_rule_and_told_once)
 	CHECK_EQ(fake_log_count("refused so far"), 2);
 }
 
-TEST(gate_asks_for_no_completions)
+static void check_needs(const char *rule, u32 needs)
 {
-	gated_start_with("ro PARTLABEL=data");
+	gated_start_with(rule);
 	CHECK_EQ(gated_host.interceptor->needs,
-		 NVME_IO_NEEDS_HOST_REQUESTS | NVME_IO_CONCURRENT);
-	CHECK(!gated_host.interceptor->on_complete);
+		 NVME_IO_NEEDS_HOST_REQUESTS | NVME_IO_CONCURRENT | needs);
+}
+
+TEST(gate_asks_for_no_completions_when_its_partition_is_found)
+{
+	check_needs("ro QF0:n1 PARTLABEL=data", 0);
+}
+
+TEST(gate_asks_for_no_completions_for_a_namespace)
+{
+	check_needs("ro QF0:n1", 0);
+}
+
+TEST(gate_asks_for_no_completions_when_nothing_is_restricted)
+{
+	check_needs("rw PARTLABEL=missing", 0);
+}
+
+TEST(gate_asks_for_completions_where_its_partition_may_come)
+{
+	check_needs("ro PARTLABEL=data", NVME_IO_NEEDS_COMPLETIONS);
+}
+
+TEST(gate_asks_for_completions_anew_at_every_start)
+{
+	struct fake_gpt gpt = gated_start_with("ro QF0:n1 PARTLABEL=late");
+	struct fake_gpt_partition late = { 200, 219, 0xcc, "late" };
+
+	CHECK(gated_host.interceptor->needs & NVME_IO_NEEDS_COMPLETIONS);
+	fake_gpt_add(&gpt, 2, &late);
+	gated_start(&gated_host);
+	CHECK(!(gated_host.interceptor->needs & NVME_IO_NEEDS_COMPLETIONS));
 }

@@ -6,17 +6,23 @@
  *	gate = none PARTLABEL="my data"		quoted: it has a space
  *	gate = ro QF0:n1			all of a namespace: SERIAL:nNSID
  *	gate = ro QF0:n1 PARTLABEL=data		a partition, there only
+ *	gate = ro QF0:n1:p3			the third, whatever its names
  *
  * Where rules overlap, the strictest wins. Every command, admin and I/O, is
  * looked up in a list of what it can do; what is not on the list is refused
  * where a rule restricts anything, and so is what reaches across a boundary.
  * A namespace whose table cannot be used while rules name partitions is
  * restricted as a whole: the guest could have broken the table itself.
+ *
+ * A table that no rule restricts yet may be written, and is then read again
+ * before any later command passes: a rule holds as soon as the primary copy
+ * is good and says so; the table is closed when the backup agrees. While the
+ * guest is in between, what held before goes on to hold.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "gate_operations.h"
 #include "nvme_io.h"
 
 #define RULE_MAX 64
@@ -25,10 +31,8 @@
 #define TOLD_MAX 16		/* partitions of a namespace in the log */
 #define ALL_NSIDS 0xffffffffu
 #define LAST_LBA (~0ul)
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum mode { RW, RO, NONE };	/* the stricter, the greater */
+#define SEQ_CST __ATOMIC_SEQ_CST
+#define NEEDS (NVME_IO_NEEDS_HOST_REQUESTS | NVME_IO_CONCURRENT)
 
 struct rule {
 	enum mode mode;
@@ -46,21 +50,36 @@ struct extent {
 	struct rule *rule;
 };
 
+/* A namespace that is known, or being looked at. */
+struct space {
+	u32 nsid;
+	_Atomic bool is_open;	/* its table may be written and bring a rule */
+	_Atomic u32 write_count;	/* of its table, completed */
+	_Atomic u32 read_count;	/* of those, before the table was read */
+	_Atomic u64 head, tail;	/* a write before or from here on counts */
+	u64 waiting;		/* atomic: the last request, the next one in
+				 * its private word */
+};
+
 /*
- * A controller. Built by on_init(); while the guest's commands come only
- * format_is_local changes, which is atomic. A few extents and namespaces are
- * usual: they are looked through from end to end.
+ * A controller, as on_init() builds it. While the guest's commands come,
+ * extents are added at the end, by one CPU at a time: the one that has read
+ * `reading`. A few extents and namespaces are usual: they are looked through
+ * from end to end.
  */
 struct gate {
 	struct nvme_host *host;
 	struct nvme_io_interceptor interceptor;
 	bool is_watched;	/* some rule may restrict something here */
-	bool format_is_local;	/* Format reaches one namespace only */
+	_Atomic bool format_is_local;	/* Format reaches one namespace only */
+	bool has_started;	/* the guest's commands come */
+	struct space *reading;	/* atomic: its table, again */
+	u32 begun_count;	/* write_count when that began */
 	u32 match_counts[RULE_MAX];
-	u32 extent_count;
-	struct extent extents[EXTENT_MAX];
-	u32 nsid_count;
-	u32 nsids[NAMESPACE_MAX];	/* looked at, or being looked at */
+	_Atomic u32 extent_count;
+	struct extent extents[EXTENT_MAX + 1];
+	u32 space_count;
+	struct space spaces[NAMESPACE_MAX];
 };
 
 static const char *const mode_names[] = { "rw", "ro", "none" };
@@ -115,28 +134,36 @@ static int configure(u32 line, const char *key, const char *value, char *why,
 
 /* ---- Extents -------------------------------------------------------- */
 
-/* Without room for all of them, all blocks of the controller are refused. */
-static void refuse_all(struct gate *gate)
+static bool is_same(const struct extent *a, const struct extent *b)
 {
-	if (gate->extents[0].rule == &full_rule)
-		return;
-	gate->extents[0] = (struct extent){
-		ALL_NSIDS, 0, LAST_LBA, &full_rule,
-	};
-	nvme_io_log(gate->host, NVME_IO_LOG_ERROR,
-		    "gate: more than %u extents: all is refused", EXTENT_MAX);
+	return a->nsid == b->nsid && a->first == b->first &&
+	       a->last == b->last && a->rule == b->rule;
 }
 
-static void restrict_blocks(struct gate *gate, u32 nsid, u64 first, u64 last,
+/* False: known from an earlier reading. Without room for all extents, all
+ * blocks of the controller are refused. */
+static bool restrict_blocks(struct gate *gate, u32 nsid, u64 first, u64 last,
 			    struct rule *rule)
 {
+	struct extent extent = { nsid, first, last, rule };
+	u32 count = gate->extent_count;
+
 	if (rule->mode == RW)
-		return;
-	if (gate->extent_count == EXTENT_MAX)
-		refuse_all(gate);
-	else
-		gate->extents[gate->extent_count++] =
-			(struct extent){ nsid, first, last, rule };
+		return !gate->has_started;
+	for (u32 i = 0; i < count; i++)
+		if (is_same(&gate->extents[i], &extent))
+			return false;
+	if (count > EXTENT_MAX)
+		return true;
+	if (count == EXTENT_MAX) {
+		nvme_io_log(gate->host, NVME_IO_LOG_ERROR, "gate: more than "
+			    "%u extents: all is refused", EXTENT_MAX);
+		extent = (struct extent){ ALL_NSIDS, 0, LAST_LBA, &full_rule };
+	}
+	/* The extent before the count that makes it valid. */
+	gate->extents[count] = extent;
+	gate->extent_count = count + 1;
+	return true;
 }
 
 static bool is_in(const struct extent *extent, u32 nsid)
@@ -150,11 +177,12 @@ static bool is_in(const struct extent *extent, u32 nsid)
 static struct rule *rule_over(const struct gate *gate, u32 nsid, u64 first,
 			      u64 last, enum mode mode)
 {
+	u32 count = gate->extent_count;
 	struct rule *found = NULL;
 
 	if (last < first)
 		last = LAST_LBA;
-	for (u32 i = 0; i < gate->extent_count; i++) {
+	for (u32 i = 0; i < count; i++) {
 		const struct extent *extent = &gate->extents[i];
 
 		if (extent->rule->mode < mode || !is_in(extent, nsid) ||
@@ -168,7 +196,9 @@ static struct rule *rule_over(const struct gate *gate, u32 nsid, u64 first,
 
 static bool is_read_only(const struct gate *gate, u32 nsid)
 {
-	for (u32 i = 0; i < gate->extent_count; i++) {
+	u32 count = gate->extent_count;
+
+	for (u32 i = 0; i < count; i++) {
 		const struct extent *extent = &gate->extents[i];
 
 		if (is_in(extent, nsid) && !extent->first &&
@@ -178,7 +208,7 @@ static bool is_read_only(const struct gate *gate, u32 nsid)
 	return false;
 }
 
-/* ---- on_init: from rules to extents --------------------------------- */
+/* ---- From rules to extents ------------------------------------------ */
 
 static bool is_here(const struct rule *rule, struct gate *gate)
 {
@@ -225,35 +255,51 @@ static void tell_partition(struct gate *gate, u32 nsid,
 		    rule ? mode_names[rule->mode] : "rw", uuid, label);
 }
 
-static void apply_to_partition(struct gate *gate, u32 nsid,
+static void tell_table(struct gate *gate, u32 nsid,
+		       const struct nvme_io_table_info *info)
+{
+	for (u32 i = 0; i < info->n_partitions && i < TOLD_MAX; i++)
+		tell_partition(gate, nsid, &info->partitions[i]);
+}
+
+/* True: by a rule that is stricter than rw. */
+static bool apply_to_partition(struct gate *gate, u32 nsid,
 			       const struct nvme_io_partition *partition)
 {
+	bool is_restricted = false;
+
 	for (u32 i = 0; i < rule_count; i++) {
 		if (!is_for(&rules[i], gate, nsid) ||
 		    !nvme_io_selector_names(&rules[i].selector, partition))
 			continue;
-		count_match(gate, &rules[i]);
-		restrict_blocks(gate, nsid, partition->first_lba,
-				partition->last_lba, &rules[i]);
+		is_restricted |= rules[i].mode != RW;
+		if (restrict_blocks(gate, nsid, partition->first_lba,
+				    partition->last_lba, &rules[i]))
+			count_match(gate, &rules[i]);
 	}
+	return is_restricted;
 }
 
-/* Where there is policy, the table that it goes by stays as it is. */
-static void apply_to_table(struct gate *gate, u32 nsid,
+/*
+ * Where there is policy, the table that it goes by stays as it is - when the
+ * guest is not about to write the rest of it. True: from now on.
+ */
+static bool apply_to_table(struct gate *gate, u32 nsid,
 			   const struct nvme_io_table_info *info)
 {
 	u32 count = gate->extent_count;
+	bool is_restricted = false;
 
 	for (u32 i = 0; i < info->n_partitions; i++)
-		apply_to_partition(gate, nsid, &info->partitions[i]);
-	if (gate->extent_count != count) {
-		restrict_blocks(gate, nsid, 0, info->head_lbas - 1,
-				&table_rule);
-		restrict_blocks(gate, nsid, info->tail_lba, LAST_LBA,
-				&table_rule);
-	}
-	for (u32 i = 0; i < info->n_partitions && i < TOLD_MAX; i++)
-		tell_partition(gate, nsid, &info->partitions[i]);
+		is_restricted |= apply_to_partition(gate, nsid,
+						    &info->partitions[i]);
+	if (!gate->has_started || gate->extent_count != count)
+		tell_table(gate, nsid, info);
+	if (!is_restricted || (gate->has_started && !info->is_complete))
+		return false;
+	restrict_blocks(gate, nsid, 0, info->head_lbas - 1, &table_rule);
+	restrict_blocks(gate, nsid, info->tail_lba, LAST_LBA, &table_rule);
+	return true;
 }
 
 /* Rules for all blocks; for every rule when no partition can be told. */
@@ -271,10 +317,11 @@ static void apply_to_all(struct gate *gate, u32 nsid, bool is_blind)
 	}
 }
 
-static bool wants_table(struct gate *gate, u32 nsid)
+/* Is there a rule, of at least this mode, that goes by its table? */
+static bool wants_table(struct gate *gate, u32 nsid, enum mode mode)
 {
 	for (u32 i = 0; i < rule_count; i++)
-		if (names_partition(&rules[i]) &&
+		if (names_partition(&rules[i]) && rules[i].mode >= mode &&
 		    is_for(&rules[i], gate, nsid))
 			return true;
 	return false;
@@ -303,19 +350,190 @@ static void tell_unmatched(struct gate *gate)
 	}
 }
 
+/* ---- Tables that the guest writes ------------------------------------ */
+
+/* While there is half a table, its other half may be anywhere. */
+static void watch(struct space *space, const struct nvme_io_table_info *info)
+{
+	bool is_half = info->state == NVME_IO_TABLE_BAD ||
+		       info->state == NVME_IO_TABLE_UNREAD;
+
+	space->head = is_half ? LAST_LBA : info->head_lbas;
+	space->tail = is_half ? LAST_LBA : info->tail_lba;
+}
+
+static bool is_waited_for(const struct space *space)
+{
+	return space->write_count != space->read_count;
+}
+
+static void wait_for(struct gate *gate, struct space *space,
+		     struct nvme_request *req)
+{
+	u64 *link = nvme_io_req_private(req, &gate->interceptor);
+
+	*link = __atomic_load_n(&space->waiting, SEQ_CST);
+	while (!__atomic_compare_exchange_n(&space->waiting, link, (u64)req,
+					    true, SEQ_CST, SEQ_CST))
+		;
+}
+
+/* The last first: commands have no order among each other. */
+static void let_go(struct gate *gate, struct space *space)
+{
+	struct nvme_request *req, *next;
+
+	req = (void *)__atomic_exchange_n(&space->waiting, 0, SEQ_CST);
+	for (; req; req = next) {
+		next = (void *)*nvme_io_req_private(req, &gate->interceptor);
+		nvme_io_retry_guest_request(gate->host, req);
+	}
+}
+
+/* Whatever is no good primary copy changes no rule: the guest may be in the
+ * middle of writing it. */
+static void finish_reading(struct gate *gate, struct space *space,
+			   const struct nvme_io_table_info *info)
+{
+	watch(space, info);
+	if (info->state == NVME_IO_TABLE_GOOD &&
+	    apply_to_table(gate, space->nsid, info))
+		space->is_open = false;
+	space->read_count = gate->begun_count;
+	__atomic_store_n(&gate->reading, NULL, SEQ_CST);
+	if (!is_waited_for(space))
+		let_go(gate, space);
+}
+
+static struct space *find_space(struct gate *gate, u32 nsid)
+{
+	for (u32 i = 0; i < gate->space_count; i++)
+		if (gate->spaces[i].nsid == nsid)
+			return &gate->spaces[i];
+	return NULL;
+}
+
+static void table_read_again(struct nvme_host *host, u32 nsid,
+			     const struct nvme_io_table_info *info, void *arg);
+
+/* One at a time. NULL: none, or whoever is reading goes on with it. */
+static struct space *begin_reading(struct gate *gate)
+{
+	struct space *space = gate->spaces, *end = space + gate->space_count;
+	struct space *nobody = NULL;
+
+	while (space < end && !is_waited_for(space))
+		space++;
+	if (space == end ||
+	    !__atomic_compare_exchange_n(&gate->reading, &nobody, space,
+					 false, SEQ_CST, SEQ_CST))
+		return NULL;
+	gate->begun_count = space->write_count;
+	return space;
+}
+
+static void read_written(struct gate *gate)
+{
+	struct nvme_io_table_info unread = { .state = NVME_IO_TABLE_UNREAD };
+	struct space *space;
+
+	while ((space = begin_reading(gate))) {
+		if (nvme_io_read_partitions(gate->host, space->nsid,
+					    table_read_again, gate))
+			return;
+		finish_reading(gate, space, &unread);
+	}
+}
+
+static void table_read_again(struct nvme_host *host, u32 nsid,
+			     const struct nvme_io_table_info *info, void *arg)
+{
+	struct gate *gate = arg;
+
+	finish_reading(gate, find_space(gate, nsid), info);
+	read_written(gate);
+}
+
+static bool is_meant(const struct space *space,
+		     const struct nvme_io_command *cmd)
+{
+	return cmd->admin || !cmd->nsid || cmd->nsid == ALL_NSIDS ||
+	       cmd->nsid == space->nsid;
+}
+
+/* Does a command that comes now wait until a table has been read? */
+static bool waits(struct gate *gate, struct nvme_request *req)
+{
+	const struct nvme_io_command *cmd = nvme_io_req_command(req);
+	struct space *space = gate->spaces, *end = space + gate->space_count;
+
+	while (space < end && !(is_waited_for(space) && is_meant(space, cmd)))
+		space++;
+	if (space == end)
+		return false;
+	nvme_io_pause_guest_request(req);
+	wait_for(gate, space, req);
+	/* Whoever has read it meanwhile may not have seen this one. */
+	if (!is_waited_for(space))
+		let_go(gate, space);
+	read_written(gate);
+	return true;
+}
+
+/*
+ * Discards make no table; of other sets, only what names its blocks. First
+ * of all: what is being read may not have had this, and what is to be watched
+ * from then on is not known yet.
+ */
+static bool may_change_table(const struct gate *gate,
+			     const struct space *space,
+			     const struct nvme_io_command *cmd)
+{
+	bool is_read = __atomic_load_n(&gate->reading, SEQ_CST) == space;
+	u64 last = cmd->lba + cmd->n_lbas - 1;
+
+	if (cmd->effects & NVME_IO_UNKNOWN ||
+	    (cmd->admin && cmd->effects & NVME_IO_WHOLE))
+		return true;
+	return cmd->effects & NVME_IO_WRITES &&
+	       (is_read || cmd->lba < space->head || last >= space->tail ||
+		last < cmd->lba);
+}
+
+static void on_complete(void *interceptor, struct nvme_request *req,
+			const struct nvme_io_command *cmd,
+			struct nvme_io_completion *completion)
+{
+	struct gate *gate = interceptor;
+
+	for (u32 i = 0; i < gate->space_count; i++) {
+		struct space *space = &gate->spaces[i];
+
+		if (space->is_open && is_meant(space, cmd) &&
+		    may_change_table(gate, space, cmd))
+			space->write_count++;
+	}
+}
+
+/* ---- on_init -------------------------------------------------------- */
+
 static void next_namespace(struct gate *gate);
 
 static void table_read(struct nvme_host *host, u32 nsid,
 		       const struct nvme_io_table_info *info, void *arg)
 {
 	struct gate *gate = arg;
+	struct space *space = find_space(gate, nsid);
 
-	(void)host;
 	if (info->state == NVME_IO_TABLE_BAD ||
-	    info->state == NVME_IO_TABLE_UNREAD)
+	    info->state == NVME_IO_TABLE_UNREAD) {
 		lock_namespace(gate, nsid);
-	else
-		apply_to_table(gate, nsid, info);
+	} else if (!apply_to_table(gate, nsid, info) &&
+		   wants_table(gate, nsid, RO)) {
+		watch(space, info);
+		space->is_open = true;
+		gate->interceptor.needs |= NVME_IO_NEEDS_COMPLETIONS;
+	}
 	next_namespace(gate);
 }
 
@@ -324,11 +542,12 @@ static void next_namespace(struct gate *gate)
 {
 	struct nvme_io_namespace ns;
 
-	while (gate->nsid_count < NAMESPACE_MAX &&
-	       !nvme_io_namespace_get(gate->host, gate->nsid_count, &ns)) {
-		gate->nsids[gate->nsid_count++] = ns.nsid;
+	while (gate->space_count < NAMESPACE_MAX &&
+	       !nvme_io_namespace_get(gate->host, gate->space_count, &ns)) {
+		gate->spaces[gate->space_count++] =
+			(struct space){ .nsid = ns.nsid };
 		apply_to_all(gate, ns.nsid, false);
-		if (!wants_table(gate, ns.nsid))
+		if (!wants_table(gate, ns.nsid, RW))
 			continue;
 		if (nvme_io_read_partitions(gate->host, ns.nsid, table_read,
 					    gate))
@@ -336,6 +555,7 @@ static void next_namespace(struct gate *gate)
 		lock_namespace(gate, ns.nsid);
 	}
 	tell_unmatched(gate);
+	gate->has_started = true;
 	nvme_io_start_fetching_g_reqs(gate->host);
 }
 
@@ -343,8 +563,9 @@ static u8 on_init(void *interceptor)
 {
 	struct gate *gate = interceptor;
 
-	gate->is_watched = gate->format_is_local = false;
-	gate->extent_count = gate->nsid_count = 0;
+	gate->format_is_local = gate->is_watched = gate->has_started = false;
+	gate->interceptor.needs = NEEDS;
+	gate->extent_count = gate->space_count = 0;
 	memset(gate->match_counts, 0, sizeof(gate->match_counts));
 	for (u32 i = 0; i < rule_count; i++)
 		if (rules[i].mode != RW && is_here(&rules[i], gate))
@@ -353,166 +574,11 @@ static u8 on_init(void *interceptor)
 	return 1;
 }
 
-/* ---- What commands can do ------------------------------------------- */
-
-enum reach {
-	RANGE,		/* the blocks of the command */
-	NAMESPACE,	/* any block of its namespace */
-	CONTROLLER,	/* any block of any namespace, whatever its nsid */
-};
-
-struct operation {
-	u8 opcode;
-	enum reach reach;
-	enum mode mode;		/* the least that forbids it */
-	u16 status;		/* 0: what the rule's mode says */
-	const char *name;
-};
-
-#define WRITES RO
-#define READS NONE
-
-#define WRITE_ZEROES 0x08
-#define WHOLE_NAMESPACE (1u << 23)	/* NSZ: whatever the range says */
-#define SET_FEATURES 0x09
-#define FORMAT 0x80
-
-/* NVM command set 1.0, 3; zoned namespace command set 1.1, 3. */
-static const struct operation io_operations[] = {
-	{ 0x02, RANGE, READS, 0, "Read" },
-	{ 0x01, RANGE, WRITES, 0, "Write" },
-	{ 0x04, RANGE, WRITES, 0, "Write Uncorrectable" },
-	{ 0x05, RANGE, READS, 0, "Compare" },
-	{ WRITE_ZEROES, RANGE, WRITES, 0, "Write Zeroes" },
-	{ 0x09, NAMESPACE, WRITES, 0, "Dataset Management" },
-	{ 0x0c, RANGE, READS, 0, "Verify" },
-	{ 0x0e, NAMESPACE, READS, 0, "Reservation Report" },
-	{ 0x19, RANGE, WRITES, 0, "Copy" },
-	/* Zones have sizes that gate does not know. */
-	{ 0x79, NAMESPACE, WRITES, 0, "Zone Management Send" },
-	{ 0x7a, NAMESPACE, READS, 0, "Zone Management Receive" },
-	{ 0x7d, NAMESPACE, WRITES, 0, "Zone Append" },
-};
-
-static const struct operation admin_operations[] = {
-	{ 0x0d, CONTROLLER, WRITES, 0, "Namespace Management" },
-	{ 0x15, CONTROLLER, WRITES, 0, "Namespace Attachment" },
-	{ FORMAT, CONTROLLER, WRITES, 0, "Format NVM" },
-	{ 0x84, CONTROLLER, WRITES, 0, "Sanitize" },
-	{ 0x86, NAMESPACE, READS, 0, "Get LBA Status" },
-};
-
-/*
- * Commands that touch no block and no policy: Flush, and of the admin set
- * queues, log pages, Identify, Abort, Get Features, AER, Keep Alive and the
- * doorbell buffer. Security, firmware, directives, self-test, NVMe-MI,
- * virtualization, reservations and a vendor's own are not among them: nobody
- * outside the drive can tell what they do to its blocks.
- */
-static const u8 harmless_io[] = { 0x00 };
-static const u8 harmless_admin[] = {
-	0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x0a, 0x0c, 0x18, 0x7c,
-};
-
-/*
- * Likewise features. Not here: namespace write protection (84h), which is
- * the owner's and may be for ever; LBA ranges, sanitize, a vendor's own.
- */
-static const u8 harmless_features[] = {
-	0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d,
-	0x0e, 0x0f, 0x10, 0x11, 0x16, 0x80, 0x81, 0x82, 0x83,
-};
-
-static const struct operation unknown_io = {
-	0, NAMESPACE, WRITES, NVME_IO_INVALID_OPCODE, "I/O opcode",
-};
-static const struct operation unknown_admin = {
-	0, CONTROLLER, WRITES, NVME_IO_INVALID_OPCODE, "admin opcode",
-};
-static const struct operation set_other_feature = {
-	SET_FEATURES, CONTROLLER, WRITES, NVME_IO_FEATURE_NOT_CHANGEABLE,
-	"Set Features",
-};
-static const struct operation zero_namespace = {
-	WRITE_ZEROES, NAMESPACE, WRITES, 0, "Write Zeroes",
-};
-static const struct operation local_format = {
-	FORMAT, NAMESPACE, WRITES, 0, "Format NVM",
-};
-static const struct operation fused = {
-	0, CONTROLLER, WRITES, NVME_IO_INVALID_FIELD, "fused command",
-};
-static const struct operation discard_range = {
-	0x09, RANGE, WRITES, 0, "Dataset Management",
-};
-static const struct operation copy_source = {
-	0x19, RANGE, READS, 0, "Copy from",
-};
-/* Descriptor formats 2 and 3 name other namespaces (NVM 1.1, 3.3.2). */
-static const struct operation copy_across = {
-	0x19, CONTROLLER, WRITES, NVME_IO_INVALID_FIELD, "Copy across",
-};
-
-#define IS_AMONG(opcode, list) (memchr(list, opcode, sizeof(list)) != NULL)
-
-static const struct operation *find(const struct operation *list, size_t count,
-				    u8 opcode, const struct operation *unknown)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i].opcode == opcode)
-			return &list[i];
-	return unknown;
-}
-
-static const struct operation *classify_admin(struct gate *gate,
-					      const struct nvme_io_command *cmd)
-{
-	if (IS_AMONG(cmd->opcode, harmless_admin))
-		return NULL;
-	if (cmd->opcode == SET_FEATURES)
-		return IS_AMONG((u8)cmd->cdw10, harmless_features) ?
-		       NULL : &set_other_feature;
-	if (cmd->opcode == FORMAT &&
-	    __atomic_load_n(&gate->format_is_local, __ATOMIC_RELAXED))
-		return &local_format;
-	return find(admin_operations, COUNT(admin_operations), cmd->opcode,
-		    &unknown_admin);
-}
-
-/*
- * NULL: harmless. Half of a fused pair cannot be refused without the other,
- * which may have passed: where there is policy, pairs are not taken at all.
- */
-static const struct operation *classify(struct gate *gate,
-					const struct nvme_io_command *cmd)
-{
-	if (cmd->fuse)
-		return &fused;
-	if (cmd->admin)
-		return classify_admin(gate, cmd);
-	if (cmd->effects & NVME_IO_UNKNOWN)	/* another command set */
-		return &unknown_io;
-	if (IS_AMONG(cmd->opcode, harmless_io))
-		return NULL;
-	if (cmd->opcode == WRITE_ZEROES && cmd->cdw12 & WHOLE_NAMESPACE)
-		return &zero_namespace;
-	return find(io_operations, COUNT(io_operations), cmd->opcode,
-		    &unknown_io);
-}
-
 /* ---- Refusing ------------------------------------------------------- */
-
-static bool is_known(const struct gate *gate, u32 nsid)
-{
-	for (u32 i = 0; i < gate->nsid_count; i++)
-		if (gate->nsids[i] == nsid)
-			return true;
-	return nsid == ALL_NSIDS;
-}
 
 /* A namespace that came after on_init() was not looked at for partitions: it
  * is closed until the guest resets the controller. */
-static struct rule *judge(const struct gate *gate,
+static struct rule *judge(struct gate *gate,
 			  const struct nvme_io_command *cmd,
 			  const struct operation *operation)
 {
@@ -522,7 +588,7 @@ static struct rule *judge(const struct gate *gate,
 
 	if (operation->reach == CONTROLLER)
 		nsid = ALL_NSIDS;
-	if (!is_known(gate, nsid))
+	if (nsid != ALL_NSIDS && !find_space(gate, nsid))
 		return &stranger_rule;
 	if (operation->reach == RANGE && has_range)
 		return rule_over(gate, nsid, cmd->lba,
@@ -564,11 +630,10 @@ static u16 status_of(const struct operation *operation,
 static u16 police(struct gate *gate, const struct nvme_io_command *cmd,
 		  const struct operation *operation)
 {
-	struct rule *rule;
+	struct rule *rule = NULL;
 
-	if (!gate->is_watched || !operation)
-		return NVME_IO_SUCCESS;
-	rule = judge(gate, cmd, operation);
+	if (gate->is_watched && operation)
+		rule = judge(gate, cmd, operation);
 	if (!rule)
 		return NVME_IO_SUCCESS;
 	__atomic_fetch_add(&rule->refused, 1, __ATOMIC_RELAXED);
@@ -605,8 +670,12 @@ static enum nvme_io_verdict on_command(void *interceptor,
 				       const struct nvme_io_command *cmd)
 {
 	struct gate *gate = interceptor;
+	const struct operation *operation =
+		classify(cmd, gate->format_is_local);
 
-	return answer(req, police(gate, cmd, classify(gate, cmd)));
+	if (operation && waits(gate, req))
+		return NVME_IO_HOLD;
+	return answer(req, police(gate, cmd, operation));
 }
 
 static u32 on_data_management(void *interceptor, struct nvme_request *req,
@@ -615,10 +684,11 @@ static u32 on_data_management(void *interceptor, struct nvme_request *req,
 {
 	const struct nvme_io_command *cmd = nvme_io_req_command(req);
 	struct gate *gate = interceptor;
-	u16 status = police(gate, cmd, cmd->fuse ? &fused : NULL);
+	u16 status;
 
-	(void)nsid;
-	(void)buf_len;
+	if (waits(gate, req))
+		return n_ranges;
+	status = police(gate, cmd, cmd->fuse ? &fused : NULL);
 	for (u32 i = 0; i < n_ranges && !status; i++)
 		status = police_range(gate, cmd, ranges[i].lba_start,
 				      ranges[i].n_lbas, &discard_range);
@@ -636,38 +706,25 @@ static enum nvme_io_verdict on_copy(void *interceptor,
 {
 	u32 descriptor_format = cmd->cdw12 >> 8 & 15;
 	struct gate *gate = interceptor;
-	u16 status = police(gate, cmd, descriptor_format > 1 ?
-			    &copy_across : classify(gate, cmd));
+	u16 status;
 
+	if (waits(gate, req))
+		return NVME_IO_HOLD;
+	status = police(gate, cmd, descriptor_format > 1 ?
+			&copy_across : classify(cmd, false));
 	for (u32 i = 0; i < n_sources && !status; i++)
 		status = police_range(gate, cmd, sources[i].lba_start,
 				      sources[i].n_lbas, &copy_source);
 	return answer(req, status);
 }
 
-/* Identify Controller (base 2.0, figure 275), by byte. */
-#define OACS 256		/* of its 8 bits, 1 is Format NVM */
-#define OACS_LOCKDOWN 0x04	/* in the byte after */
-#define SANICAP 328		/* 4 bytes */
-#define ONCS 520
-#define ONCS_RESERVATIONS 0x20
-#define FUSES 522		/* 2 bytes */
-#define FNA 524
-#define FNA_ALL_NAMESPACES 0x03	/* Format, and secure erase */
-
-/* What is refused anyway is not offered. */
 static void identify_controller(struct gate *gate, u8 *data)
 {
-	bool is_local = !(data[FNA] & FNA_ALL_NAMESPACES);
+	bool is_local = formats_locally(data);
 
-	__atomic_store_n(&gate->format_is_local, is_local, __ATOMIC_RELAXED);
-	if (!rule_over(gate, ALL_NSIDS, 0, LAST_LBA, RO))
-		return;
-	data[OACS] &= is_local ? 0x02 : 0;
-	data[OACS + 1] &= (u8)~OACS_LOCKDOWN;
-	data[ONCS] &= (u8)~ONCS_RESERVATIONS;
-	memset(&data[SANICAP], 0, 4);
-	memset(&data[FUSES], 0, 2);
+	gate->format_is_local = is_local;
+	if (rule_over(gate, ALL_NSIDS, 0, LAST_LBA, RO))
+		withdraw(data, is_local);
 }
 
 /* NSATTR bit 0: the OS mounts read-only instead of failing later. */
@@ -677,7 +734,6 @@ static void on_identify(void *interceptor, u8 cns, u32 nsid, u16 controller_id,
 	struct gate *gate = interceptor;
 	u8 *bytes = data;
 
-	(void)controller_id;
 	if (cns == 0x01)
 		identify_controller(gate, bytes);
 	else if ((cns == 0x00 || cns == 0x11) && is_read_only(gate, nsid))
@@ -712,10 +768,11 @@ static u8 can_stop(void *interceptor)
 static int attach(struct nvme_host *host)
 {
 	struct gate *gate;
+	phys_t phys;
 
 	if (!rule_count)
 		return 0;
-	gate = calloc(1, sizeof(*gate));
+	gate = nvme_io_alloc_pages(host, (sizeof(*gate) + 4095) / 4096, &phys);
 	if (!gate)
 		return -1;
 	gate->host = host;
@@ -724,9 +781,10 @@ static int attach(struct nvme_host *host)
 		.on_init = on_init,
 		.on_data_management = on_data_management,
 		.can_stop = can_stop,
-		.needs = NVME_IO_NEEDS_HOST_REQUESTS | NVME_IO_CONCURRENT,
+		.needs = NEEDS,
 		.on_command = on_command,
 		.on_copy = on_copy,
+		.on_complete = on_complete,
 		.on_identify = on_identify,
 	};
 	nvme_io_install_interceptor(host, &gate->interceptor);
