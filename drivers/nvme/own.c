@@ -82,6 +82,16 @@ static enum own_next send_controller(struct nvme_host *host)
 	return identify(host, NVME_CNS_CONTROLLER, 0);
 }
 
+/* What sgl.c walks: neither keyed nor of metadata, no offsets. */
+static u32 offered_sgls(u32 sgls)
+{
+	if (!(sgls & NVME_SGLS_SUPPORT))
+		return 0;
+	return sgls & (NVME_SGLS_SUPPORT | NVME_SGLS_THRESHOLD |
+		       NVME_SGLS_BIT_BUCKET | NVME_SGLS_METADATA_BYTES |
+		       NVME_SGLS_LONGER);
+}
+
 static bool done_controller(struct nvme_host *host, u16 status, u32 result)
 {
 	const struct nvme_id_ctrl *id = host->own.page;
@@ -94,6 +104,7 @@ static bool done_controller(struct nvme_host *host, u16 status, u32 result)
 	if (id->mdts && id->mdts < 32)
 		limit = MIN(limit, PAGE_SIZE << id->mdts);
 	host->transfer_max = limit;
+	host->sgls = offered_sgls(id->sgls);
 	host->has_standard_io = id->icsvscc & 1;
 	host->has_standard_admin = id->avscc & 1;
 	host->own.nn = id->nn;
@@ -261,7 +272,7 @@ static bool done_queue_count(struct nvme_host *host, u16 status, u32 result)
 	own->is_temporary = needs_own && granted == 1;
 	if (needs_own && granted > 1)
 		granted--;
-	host->guest_queues_max = MIN(granted, queues_wanted());
+	WRITE_ONCE(host->guest_queues_max, MIN(granted, queues_wanted()));
 	host->guest_queues = host->guest_queues_max;
 	host->own_id = !needs_own ? 0 :
 		own->is_temporary ? 1 : host->guest_queues_max + 1;

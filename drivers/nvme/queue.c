@@ -142,7 +142,7 @@ struct hub *hub_next(struct nvme_host *host, u32 *id)
 
 	lock_acquire(&host->table_lock);
 	/* The guest's and Sluice's own, which is the last. */
-	while (*id <= host->guest_queues_max + 1u && !hub)
+	while (*id <= READ_ONCE(host->guest_queues_max) + 1u && !hub)
 		hub = host->hubs[(*id)++];
 	if (hub)
 		hub_ref(hub);
