@@ -61,6 +61,11 @@ class Guest:
         assert 0 < result.status < 127, f"{command}: {result}"
         return result.output
 
+    def controller(self, serial):
+        """The name of a controller: the order is the kernel's choice."""
+        return self.check(f"basename $(dirname $(grep -l '^{serial} *$' "
+                          "/sys/class/nvme/*/serial))")
+
     def sha256(self, device, skip=0, size=None):
         """Of `size` bytes at `skip`; read from the disk, not from memory."""
         part = f"skip={skip} iflag=skip_bytes,count_bytes,fullblock bs=1M"

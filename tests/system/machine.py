@@ -71,7 +71,7 @@ class Stream:
 def nvme(disk, serial="QF0", bootindex=None, read_only=False, options=""):
     """QEMU's arguments for one NVMe controller with one namespace."""
     drive = f"drive-{serial}"
-    namespace = f"nvme-ns,drive={drive},bus={serial},nsid=1"
+    namespace = ""
     if bootindex is not None:
         namespace += f",bootindex={bootindex}"
     if disk.block_size != 512:
@@ -79,8 +79,55 @@ def nvme(disk, serial="QF0", bootindex=None, read_only=False, options=""):
                       f",physical_block_size={disk.block_size}")
     return ["-drive", f"if=none,id={drive},format=raw,file={disk.path}"
             f",readonly={'on' if read_only else 'off'}",
-            "-device", f"nvme,id={serial},serial={serial}{options}",
-            "-device", namespace]
+            *_controller(drive, serial, namespace, options)]
+
+
+def _controller(drive, serial, namespace="", options=""):
+    return ["-device", f"nvme,id={serial},serial={serial}{options}",
+            "-device", f"nvme-ns,drive={drive},bus={serial},nsid=1{namespace}"]
+
+
+def failing_nvme(disk, serial, **sectors):
+    """One whose medium is bad: read=N, write=N name the sector that an
+    access of that kind fails at."""
+    errors = "".join(f",inject-error.{i}.event=none,inject-error.{i}.errno=5"
+                     f",inject-error.{i}.iotype={kind}"
+                     f",inject-error.{i}.sector={sector}"
+                     for i, (kind, sector) in enumerate(sectors.items()))
+    return ["-blockdev", f"file,node-name=file-{serial},filename={disk.path}",
+            "-blockdev", f"blkdebug,node-name=drive-{serial},"
+            f"image=file-{serial}{errors}",
+            *_controller(f"drive-{serial}", serial)]
+
+
+def throttled_nvme(disk, serial, iops):
+    return ["-drive", f"if=none,id=drive-{serial},format=raw,"
+            f"file={disk.path},throttling.iops-total={iops}",
+            *_controller(f"drive-{serial}", serial)]
+
+
+def slow_nvme(size, serial, latency_us):
+    """Without contents: reads give zeroes, after a while."""
+    return ["-blockdev", f"null-co,node-name=drive-{serial},size={size},"
+            f"latency-ns={latency_us * 1000},read-zeroes=on",
+            *_controller(f"drive-{serial}", serial)]
+
+
+def slots(*names):
+    """Where a controller can be put in while the machine runs."""
+    return [word for chassis, name in enumerate(names, 1) for word in
+            ("-device", f"pcie-root-port,id={name},chassis={chassis}")]
+
+
+def drive(disk, name):
+    """One that outlives the controller it is pulled out with."""
+    return ["-blockdev", f"raw,node-name={name},file.driver=file,"
+            f"file.filename={disk.path}"]
+
+
+def in_slot(slot, serial, drive):
+    return ["-device", f"nvme,id={serial},serial={serial},drive={drive},"
+            f"bus={slot}"]
 
 
 def virtio(disk, bootindex=0):
@@ -240,6 +287,14 @@ class Machine:
                 self.events.append(message)
             elif "return" in message or "error" in message:
                 self.replies.append(message)
+
+    def pull_out(self, serial):
+        self.qmp("device_del", id=serial)
+        self.expect_event("DEVICE_DELETED")
+
+    def put_in(self, slot, serial, drive):
+        self.qmp("device_add", driver="nvme", id=serial, serial=serial,
+                 drive=drive, bus=slot)
 
     def reset(self):
         self.qmp("system_reset")
