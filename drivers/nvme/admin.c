@@ -350,7 +350,7 @@ static void filter_controller(const struct nvme_host *host,
 	id->hmpre = id->hmmin = 0;
 	id->fuses = 0;
 	id->ocfs &= NVME_OCFS_KNOWN;
-	id->sgls = 0;
+	id->sgls = host->sgls;
 }
 
 static void filter(const struct nvme_host *host, u8 cns, void *data)

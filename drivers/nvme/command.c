@@ -210,6 +210,19 @@ static u16 decode_io(struct nvme_request *req)
 			      host->has_standard_io);
 }
 
+/* PSDT (4.2); an SGL for metadata is not offered. */
+static bool has_good_pointer(const struct nvme_request *req)
+{
+	switch (FIELD_GET(NVME_SQE_PSDT, req->sqe.flags)) {
+	case NVME_PSDT_PRP:
+		return true;
+	case NVME_PSDT_SGL:
+		return req->sq->id && req->sq->hub->host->sgls;
+	default:
+		return false;
+	}
+}
+
 u16 command_decode(struct nvme_request *req)
 {
 	const struct nvme_sqe *sqe = &req->sqe;
@@ -221,8 +234,8 @@ u16 command_decode(struct nvme_request *req)
 		.cdw10 = sqe->cdw10, .cdw11 = sqe->cdw11, .cdw12 = sqe->cdw12,
 		.cdw13 = sqe->cdw13, .cdw14 = sqe->cdw14, .cdw15 = sqe->cdw15,
 	};
-	/* Fused commands and SGLs are not offered (Identify: FUSES, SGLS). */
-	if (sqe->flags & (NVME_SQE_FUSE | NVME_SQE_PSDT))
+	/* Fused commands are not offered (Identify: FUSES). */
+	if ((sqe->flags & NVME_SQE_FUSE) || !has_good_pointer(req))
 		return NVME_SC_INVALID_FIELD | NVME_SC_DNR;
 	return req->cmd.admin ? command_decode_admin(req) : decode_io(req);
 }

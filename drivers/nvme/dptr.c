@@ -2,6 +2,7 @@
 /*
  * A request's data: the guest's PRPs (NVMe 1.4, 4.3) in pages of CC.MPS,
  * walked once and rewritten, checked, as the device's in pages of 4 KiB.
+ * SGLs have their own walk: sgl.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,10 +46,10 @@ static u64 *list_entry(const struct dptr *data, u32 index)
 	u32 entry = index - 1;
 	u32 list = MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
 
-	return &data->lists[list][entry - list * (LIST_ENTRIES - 1)];
+	return (u64 *)data->lists[list] + entry - list * (LIST_ENTRIES - 1);
 }
 
-u64 dptr_page(const struct dptr *data, u32 index)
+static u64 page_at(const struct dptr *data, u32 index)
 {
 	if (!index)
 		return align_down(data->prp1, PAGE_SIZE);
@@ -65,8 +66,11 @@ static void set_page(struct dptr *data, u32 index, u64 address)
 		data->prp2 = address;
 }
 
-static u32 lists_for(u32 page_count)
+static u32 lists_for(const struct nvme_request *req)
 {
+	u64 offset = req->sqe.prp1 & PAGE_MASK;
+	u32 page_count = (offset + req->cmd.data_size + PAGE_MASK) >>
+		PAGE_SHIFT;
 	u32 entries = page_count - 1;
 
 	if (page_count <= 2)
@@ -138,14 +142,8 @@ static void get_pages(struct nvme_host *host, struct nvme_request *req)
 	struct dptr *data = &req->data;
 	u32 count = data->list_count;
 
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; i < count; i++)
 		data->lists[i] = get_page(host);
-		if (i)
-			data->lists[i - 1][LIST_ENTRIES - 1] =
-				page_hpa(data->lists[i]).v;
-	}
-	if (count)
-		data->prp2 = page_hpa(data->lists[0]).v;
 	if (is_copied(&req->cmd))
 		data->copy = memset(get_page(host), 0, PAGE_SIZE);
 	if (has_scratch(&req->cmd))
@@ -169,6 +167,18 @@ void dptr_release(struct nvme_request *req)
 		count++;
 	}
 	*data = (struct dptr){ 0 };
+	if (count)
+		give_back(host, count);
+}
+
+/* What the guest's SGL could have needed and did not. */
+static void trim(struct nvme_host *host, struct dptr *data)
+{
+	u32 kept = sgl_list_count(data);
+	u32 count = data->list_count - kept;
+
+	while (data->list_count > kept)
+		pool_put(&host->pages, data->lists[--data->list_count]);
 	if (count)
 		give_back(host, count);
 }
@@ -233,7 +243,16 @@ static u16 add_list(struct walk *walk, u64 list)
 	return status;
 }
 
-static u16 walk_prps(struct walk *walk, const struct nvme_sqe *sqe)
+static void link_lists(struct dptr *data)
+{
+	for (u32 i = 1; i < data->list_count; i++)
+		((u64 *)data->lists[i - 1])[LIST_ENTRIES - 1] =
+			page_hpa(data->lists[i]).v;
+	if (data->list_count)
+		data->prp2 = page_hpa(data->lists[0]).v;
+}
+
+static u16 walk_entries(struct walk *walk, const struct nvme_sqe *sqe)
 {
 	u16 status;
 
@@ -247,15 +266,33 @@ static u16 walk_prps(struct walk *walk, const struct nvme_sqe *sqe)
 	return add_run(walk, sqe->prp2);
 }
 
+static u16 walk_prps(struct nvme_request *req)
+{
+	struct nvme_host *host = req->sq->hub->host;
+	struct walk walk = {
+		.host = host, .data = &req->data, .left = req->data.size,
+		.page_size = 1ull << host->page_shift,
+	};
+
+	if (!is_aligned(req->sqe.prp1, 4))
+		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+	link_lists(&req->data);
+	return walk_entries(&walk, &req->sqe);
+}
+
+/* ---- Either ------------------------------------------------------------------------- */
+
 static u16 fill(struct nvme_host *host, struct nvme_request *req)
 {
 	struct dptr *data = &req->data;
-	struct walk walk = {
-		.host = host, .data = data, .left = req->cmd.data_size,
-		.page_size = 1ull << host->page_shift,
-	};
-	u16 status = walk_prps(&walk, &req->sqe);
+	u16 status;
 
+	if (data->is_sgl) {
+		status = sgl_walk(req);
+		trim(host, data);
+	} else {
+		status = walk_prps(req);
+	}
 	if (status || !data->copy ||
 	    req->cmd.direction != NVME_IO_TO_DEVICE)
 		return status;
@@ -267,24 +304,21 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 {
 	struct nvme_host *host = req->sq->hub->host;
 	struct dptr *data = &req->data;
-	u64 offset = req->sqe.prp1 & PAGE_MASK;
-	u32 page_count = (offset + req->cmd.data_size + PAGE_MASK) >>
-		PAGE_SHIFT;
-	u32 list_count = lists_for(page_count);
+	bool is_sgl = req->sqe.flags & NVME_SQE_PSDT;
+	u32 list_count = is_sgl ? sgl_list_max(req) : lists_for(req);
 
 	*status = NVME_SC_SUCCESS;
 	if (!req->cmd.data_size)
 		return 0;
-	if (!is_aligned(offset, 4))
-		*status = NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	else if (list_count > NVME_LIST_MAX)
+	if (list_count > NVME_LIST_MAX) {
 		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
-	if (*status)
 		return 0;
+	}
 	if (!reserve(host, list_count + is_copied(&req->cmd) +
 		     has_scratch(&req->cmd)))
 		return -EAGAIN;
 	data->size = req->cmd.data_size;
+	data->is_sgl = is_sgl;
 	data->list_count = list_count;
 	get_pages(host, req);
 	*status = fill(host, req);
@@ -293,15 +327,16 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 
 /* ---- Looking at the data --------------------------------------------------------------- */
 
-/* The piece of [offset, offset + size) that lies in one 4 KiB page. */
-static u64 locate(const struct dptr *data, u64 offset, size_t size,
-		  size_t *piece)
+u64 dptr_locate(const struct dptr *data, u64 offset, size_t size,
+		size_t *piece)
 {
 	u64 from_page = (data->prp1 & PAGE_MASK) + offset;
 	u64 in_page = from_page & PAGE_MASK;
 
+	if (data->is_sgl)
+		return sgl_locate(data, offset, size, piece);
 	*piece = MIN(size, PAGE_SIZE - in_page);
-	return dptr_page(data, from_page >> PAGE_SHIFT) + in_page;
+	return page_at(data, from_page >> PAGE_SHIFT) + in_page;
 }
 
 int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size)
@@ -311,7 +346,7 @@ int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size)
 	if (!range_inside(offset, size, req->data.size))
 		return -EFAULT;
 	for (; size; size -= piece, offset += piece, to = (u8 *)to + piece) {
-		u64 from = locate(&req->data, offset, size, &piece);
+		u64 from = dptr_locate(&req->data, offset, size, &piece);
 
 		if (gmem_read(to, gpa(from), piece))
 			return -EFAULT;
@@ -328,7 +363,7 @@ int dptr_write(struct nvme_request *req, u64 offset, const void *from,
 		return -EFAULT;
 	for (; size; size -= piece, offset += piece,
 	     from = (const u8 *)from + piece) {
-		u64 to = locate(&req->data, offset, size, &piece);
+		u64 to = dptr_locate(&req->data, offset, size, &piece);
 
 		if (gmem_write(gpa(to), from, piece))
 			return -EFAULT;

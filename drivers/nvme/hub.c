@@ -116,6 +116,9 @@ static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
 		*sqe = req->sqe;
 		sqe->prp1 = data->copy ? page_hpa(data->copy).v : data->prp1;
 		sqe->prp2 = data->copy ? 0 : data->prp2;
+		sqe->flags = FIELD_SET(NVME_SQE_PSDT, sqe->flags,
+				       data->is_sgl && !data->copy ?
+				       NVME_PSDT_SGL : NVME_PSDT_PRP);
 	}
 	sqe->cid = req->slot;
 }

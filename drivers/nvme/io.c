@@ -77,11 +77,12 @@ u64 *nvme_io_req_private(struct nvme_request *req,
 /* Adjacent in memory from `offset` on? */
 static bool is_contiguous(const struct dptr *data, u64 offset, u64 size)
 {
-	u64 start = (data->prp1 & PAGE_MASK) + offset;
-	u32 last = (start + size - 1) >> PAGE_SHIFT;
+	size_t piece;
+	u64 first = dptr_locate(data, offset, size, &piece);
 
-	for (u32 i = start >> PAGE_SHIFT; i < last; i++)
-		if (dptr_page(data, i) + PAGE_SIZE != dptr_page(data, i + 1))
+	for (u64 at = piece; at < size; at += piece)
+		if (dptr_locate(data, offset + at, size - at, &piece) !=
+		    first + at)
 			return false;
 	return true;
 }
@@ -91,6 +92,7 @@ u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 {
 	const struct dptr *data = &req->data;
 	u64 size, offset;
+	size_t piece;
 
 	(void)host;
 	if (!data->size || lba_offset >= req->cmd.n_lbas)
@@ -99,9 +101,7 @@ u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 	offset = lba_offset * size;
 	if (!is_contiguous(data, offset, size))
 		return NULL;
-	offset += data->prp1 & PAGE_MASK;
-	return gmem_map(gpa(dptr_page(data, offset >> PAGE_SHIFT) +
-			    (offset & PAGE_MASK)), size);
+	return gmem_map(gpa(dptr_locate(data, offset, size, &piece)), size);
 }
 
 int nvme_io_req_read(struct nvme_request *req, u64 offset, void *to,

@@ -11,7 +11,7 @@
  *	regs.c		the guest's write, checked; finds the hub
  *	hub.c		fetch: copies each SQE once into a request
  *	command.c	decodes it
- *	dptr.c		walks its PRPs into the request's own pages
+ *	dptr.c, sgl.c	walk its PRPs or SGL into the request's own pages
  *	chain.c		asks the interceptors: pass, hold, or done
  *	admin.c		what Sluice itself does with an admin command
  *	hub.c		issue and kick; later reap and post
@@ -60,7 +60,8 @@
 #define NVME_ADMIN_SLOTS 64
 #define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
 #define NVME_CHAIN_MAX 8
-#define NVME_LIST_MAX 5		/* PRP list pages of a request: 8 MiB */
+#define NVME_LIST_MAX 9		/* pages of PRPs or SGL of a request: 8 MiB,
+				 * by SGL in blocks of 4 KiB at least */
 #define NVME_TRANSFER_MAX (8ull << 20)
 #define NVME_NAMESPACE_MAX 1024
 #define NVME_HOST_REQUEST_MAX 64
@@ -86,9 +87,16 @@ struct shadow_ring {
 /* Where a request's data is. */
 struct dptr {
 	u64 size;		/* bytes of the guest's buffer; 0: none */
+	bool is_sgl;
 	u32 list_count;
-	u64 prp1, prp2;		/* checked, in 4 KiB pages, for the device */
-	u64 *lists[NVME_LIST_MAX];
+	u32 sgl_count;		/* data blocks and bit buckets */
+	union {			/* checked, for the device */
+		struct {
+			u64 prp1, prp2;	/* in 4 KiB pages */
+		};
+		struct nvme_sgl sgl;
+	};
+	void *lists[NVME_LIST_MAX];	/* of PRPs, or of SGL descriptors */
 	void *copy;		/* a page of Sluice's that the device is given
 				 * in place of the guest's buffer */
 	void *scratch;		/* a second page, for Copy's hook */
@@ -263,6 +271,7 @@ struct nvme_host {
 
 	/* Limits and what Identify said. */
 	u32 transfer_max;	/* bytes */
+	u32 sgls;		/* as the guest is told */
 	bool has_standard_io, has_standard_admin;	/* vendor commands
 				 * say their length in CDW10 */
 	u32 unsafe_count;	/* addresses refused; atomic */
@@ -405,8 +414,8 @@ u16 command_decode_admin(struct nvme_request *req);
 /* ---- dptr.c --------------------------------------------------------------- */
 
 /*
- * Makes the device's PRPs for cmd.data_size bytes. 0 and *status says whether
- * the guest's were good, or -EAGAIN: no page free, nothing kept.
+ * Makes the device's PRPs or SGL for cmd.data_size bytes. 0 and *status says
+ * whether the guest's were good, or -EAGAIN: no page free, nothing kept.
  */
 int dptr_prepare(struct nvme_request *req, u16 *status);
 void dptr_release(struct nvme_request *req);
@@ -416,8 +425,28 @@ bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size);
 int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size);
 int dptr_write(struct nvme_request *req, u64 offset, const void *from,
 	       size_t size);
-/* Guest-physical address of 4 KiB page `index` of the data. */
-u64 dptr_page(const struct dptr *data, u32 index);
+/*
+ * Guest-physical address of the byte at `offset` < data->size; `*piece` is
+ * how many of the `size` from there on follow it in memory. A bit bucket is
+ * at DPTR_NOWHERE.
+ */
+#define DPTR_NOWHERE (~0ull)
+u64 dptr_locate(const struct dptr *data, u64 offset, size_t size,
+		size_t *piece);
+
+/* ---- sgl.c ---------------------------------------------------------------- */
+
+/* Pages that the device's SGL may need, known before the guest's is read. */
+u32 sgl_list_max(const struct nvme_request *req);
+/*
+ * The guest's SGL, read once, into data->lists and data->sgl. An NVMe status.
+ * The pages from sgl_list_count() on are not used.
+ */
+u16 sgl_walk(struct nvme_request *req);
+u32 sgl_list_count(const struct dptr *data);
+/* As dptr_locate(). In time linear in the number of descriptors. */
+u64 sgl_locate(const struct dptr *data, u64 offset, size_t size,
+	       size_t *piece);
 
 /* ---- chain.c ---------------------------------------------------------------- */
 

@@ -65,6 +65,22 @@
 #define NVME_SQE_SIZE_LOG2 6
 #define NVME_CQE_SIZE_LOG2 4
 
+/* SGL descriptor, 4.4 */
+struct nvme_sgl {
+	u64 address;
+	u32 length;		/* of a segment: bytes of its descriptors */
+	u8 reserved[3];
+	u8 type;
+};
+_Static_assert(sizeof(struct nvme_sgl) == 16, "4.4");
+_Static_assert(offsetof(struct nvme_sgl, type) == 15, "4.4");
+
+/* Type in 7:4, subtype 0 in 3:0: the address is one of memory. */
+#define NVME_SGL_DATA_BLOCK 0x00
+#define NVME_SGL_BIT_BUCKET 0x10
+#define NVME_SGL_SEGMENT 0x20
+#define NVME_SGL_LAST_SEGMENT 0x30
+
 struct nvme_sqe {
 	u8 opcode;
 	u8 flags;		/* FUSE in 1:0, PSDT in 7:6 */
@@ -72,7 +88,12 @@ struct nvme_sqe {
 	u32 nsid;
 	u32 cdw2, cdw3;
 	u64 mptr;
-	u64 prp1, prp2;
+	union {			/* PSDT says which */
+		struct {
+			u64 prp1, prp2;
+		};
+		struct nvme_sgl sgl;
+	};
 	u32 cdw10, cdw11, cdw12, cdw13, cdw14, cdw15;
 };
 _Static_assert(sizeof(struct nvme_sqe) == 64, "4.2");
@@ -81,6 +102,8 @@ _Static_assert(offsetof(struct nvme_sqe, cdw10) == 40, "4.2");
 
 #define NVME_SQE_FUSE BITS(1, 0)
 #define NVME_SQE_PSDT BITS(7, 6)
+#define NVME_PSDT_PRP 0
+#define NVME_PSDT_SGL 1			/* MPTR is an address */
 
 struct nvme_cqe {
 	u32 result;
@@ -105,6 +128,10 @@ _Static_assert(offsetof(struct nvme_cqe, status) == 14, "4.6");
 #define NVME_SC_ABORTED 0x007
 #define NVME_SC_INVALID_NAMESPACE 0x00b
 #define NVME_SC_SEQUENCE_ERROR 0x00c
+#define NVME_SC_SGL_SEGMENT_INVALID 0x00d
+#define NVME_SC_SGL_COUNT_INVALID 0x00e
+#define NVME_SC_SGL_LENGTH_INVALID 0x00f
+#define NVME_SC_SGL_TYPE_INVALID 0x011
 #define NVME_SC_PRP_OFFSET_INVALID 0x013
 #define NVME_SC_LBA_OUT_OF_RANGE 0x080
 #define NVME_SC_CQ_INVALID 0x100
@@ -271,6 +298,11 @@ _Static_assert(offsetof(struct nvme_id_ctrl, hmpre) == 272, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, sgls) == 536, "5.15.2.2");
 
 #define NVME_OCFS_KNOWN BITS(1, 0)	/* Copy formats 0 and 1 */
+#define NVME_SGLS_SUPPORT BITS(1, 0)
+#define NVME_SGLS_THRESHOLD BITS(15, 8)
+#define NVME_SGLS_BIT_BUCKET BIT(16)
+#define NVME_SGLS_METADATA_BYTES BIT(17)	/* MPTR of any alignment */
+#define NVME_SGLS_LONGER BIT(18)	/* than the transfer */
 #define NVME_OACS_MI BIT(6)
 #define NVME_OACS_VIRTUALIZATION BIT(7)
 #define NVME_OACS_DOORBELL_BUFFER BIT(8)

@@ -260,7 +260,7 @@ TEST(identify_controller_hides_what_sluice_cannot_stand_behind)
 	CHECK_EQ(admin(NVME_ADMIN_IDENTIFY, NVME_CNS_CONTROLLER, 0, (u64)id),
 		 0);
 	CHECK_EQ(id->oacs, 0x03f);
-	CHECK_EQ(id->sgls, 0);
+	CHECK_EQ(id->sgls, 0x70001);
 	CHECK_EQ(id->fuses, 0);
 	CHECK_EQ(id->hmpre, 0);
 	CHECK_EQ(id->hmmin, 0);

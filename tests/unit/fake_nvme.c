@@ -354,6 +354,7 @@ void fake_nvme_init(void)
 		NVME_CAP_NSSRS | NVME_CAP_BPS;
 	dev->ready_reads = 2;
 	dev->queue_limit = 16;
+	dev->sgls = 0x1f0005;
 	dev->refuse_opcode = -1;
 	fake_nvme_add(1, 9, 16384);
 	fake_machine.read = read_bar;

@@ -43,6 +43,7 @@ struct fake_nvme {
 	u32 ready_reads;	/* of CSTS until RDY is what EN is */
 	u16 queue_limit;	/* I/O pairs it grants */
 	u8 mdts, oacs_high;
+	u32 sgls;		/* of Identify */
 	bool out_of_order;	/* complete any of those pending */
 	bool is_stalled;	/* complete nothing more */
 	bool is_gone;		/* pulled out: reads as ones */

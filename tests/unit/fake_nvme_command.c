@@ -41,6 +41,33 @@ static void transfer_list(u64 list, u8 *data, u64 size, bool is_write)
 	}
 }
 
+/* Nothing but blocks and buckets, in segments that are pages of Sluice's. */
+static void transfer_sgl(struct nvme_sgl sgl, u8 *data, u64 size,
+			 bool is_write)
+{
+	const struct nvme_sgl *list = &sgl;
+	u32 left = 1;
+
+	for (; left; list++, left--) {
+		if (list->type >= NVME_SGL_SEGMENT) {
+			CHECK_EQ(left, 1);
+			left = list->length / 16 + 1;
+			CHECK(is_aligned(list->address, 4096));
+			CHECK(fake_is_sluice(list->address, list->length));
+			list = (struct nvme_sgl *)list->address - 1;
+			continue;
+		}
+		CHECK(list->length && list->length <= size);
+		if (list->type == NVME_SGL_DATA_BLOCK)
+			touch(list->address, data, list->length, is_write);
+		else
+			CHECK(list->type == NVME_SGL_BIT_BUCKET && is_write);
+		data += list->length;
+		size -= list->length;
+	}
+	CHECK_EQ(size, 0);
+}
+
 /* is_write: the device writes memory. */
 static void transfer(const struct nvme_sqe *sqe, void *data, u64 size,
 		     bool is_write)
@@ -50,6 +77,10 @@ static void transfer(const struct nvme_sqe *sqe, void *data, u64 size,
 
 	if (!size)
 		return;
+	if (sqe->flags & NVME_SQE_PSDT) {
+		transfer_sgl(sqe->sgl, data, size, is_write);
+		return;
+	}
 	touch(sqe->prp1, data, first, is_write);
 	size -= first;
 	if (size > 4096)
@@ -80,7 +111,7 @@ static void identify_controller(struct nvme_id_ctrl *id)
 	id->hmpre = id->hmmin = 16;
 	id->nn = dev->namespace_count;
 	id->fuses = 1;
-	id->sgls = 1;
+	id->sgls = dev->sgls;
 	id->ocfs = 0xf;
 }
 
