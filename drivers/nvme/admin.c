@@ -334,6 +334,70 @@ static bool complete_event(struct nvme_request *req)
 		FIELD_GET(NVME_EVENT_INFO, event) == NVME_EVENT_NS_CHANGED);
 }
 
+/* ---- What changes the size of blocks, 5.12, 5.13 and 5.23 --------------------------- */
+
+static bool is_at_rest(struct hub *hub)
+{
+	bool is_at_rest = true;
+	struct list *node;
+
+	lock_acquire(&hub->lock);
+	list_for_each(node, &hub->sqs) {
+		struct sq *sq = container_of(node, struct sq, node);
+
+		is_at_rest &= sq->free_count == sq->slot_count;
+	}
+	lock_release(&hub->lock);
+	return is_at_rest;
+}
+
+static bool is_io_at_rest(struct nvme_host *host)
+{
+	bool are_at_rest = !READ_ONCE(host->own_count);
+	struct hub *hub;
+	u32 id = 1;
+
+	while ((hub = hub_next(host, &id))) {
+		are_at_rest &= is_at_rest(hub);
+		hub_put(hub);
+	}
+	return are_at_rest;
+}
+
+static void end_reshape(struct nvme_host *host)
+{
+	WRITE_ONCE(host->reshape_count, host->reshape_count - 1);
+	run_wake(host, RUN_HUBS);
+}
+
+/*
+ * The PRPs of a command are checked for as many bytes as its blocks have. If
+ * these grew before the device came to it, it would take for a list what is
+ * the guest's data. So no I/O is fetched from here to the answer, and what is
+ * under way already fails this command, as 5.23 allows.
+ */
+static bool submit_reshape(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+
+	/* The count before the look: whoever locks a hub later sees it. */
+	WRITE_ONCE(host->reshape_count, host->reshape_count + 1);
+	if (is_io_at_rest(host))
+		return true;
+	end_reshape(host);
+	hub_answer(req, NVME_SC_SEQUENCE_ERROR, 0);
+	return false;
+}
+
+static bool complete_reshape(struct nvme_request *req)
+{
+	struct nvme_host *host = host_of(req);
+	bool is_later = complete_later(req, !req->completion.status);
+
+	end_reshape(host);
+	return is_later;
+}
+
 /* ---- Identify, 5.15 -------------------------------------------------------------------------- */
 
 static void filter_controller(const struct nvme_host *host,
@@ -398,6 +462,10 @@ bool admin_submit(struct nvme_request *req)
 		return submit_abort(req);
 	case NVME_ADMIN_ASYNC_EVENT:
 		return submit_event(req);
+	case NVME_ADMIN_FORMAT:
+	case NVME_ADMIN_NS_MANAGEMENT:
+	case NVME_ADMIN_NS_ATTACHMENT:
+		return submit_reshape(req);
 	}
 	return true;
 }
@@ -425,7 +493,7 @@ bool admin_complete(struct nvme_request *req)
 	case NVME_ADMIN_FORMAT:
 	case NVME_ADMIN_NS_MANAGEMENT:
 	case NVME_ADMIN_NS_ATTACHMENT:
-		return complete_later(req, !req->completion.status);
+		return complete_reshape(req);
 	}
 	return true;
 }

@@ -174,6 +174,7 @@ static void release(struct nvme_host *host)
 		if (host->hubs[id])
 			hub_retire(host->hubs[id]);
 	WRITE_ONCE(host->event_count, 0);
+	WRITE_ONCE(host->reshape_count, 0);
 	host->own_id = 0;
 	host->is_refreshing = host->wants_refresh = false;
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++) {

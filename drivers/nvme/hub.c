@@ -234,6 +234,15 @@ static void retry(struct hub *hub)
 		hub_go_on(container_of(node, struct nvme_request, node));
 }
 
+/* While a namespace may change its blocks, no command's size is known. */
+static bool is_size_known(const struct hub *hub)
+{
+	const struct nvme_host *host = hub->host;
+
+	return !hub->id || (!READ_ONCE(host->is_refreshing) &&
+			    !READ_ONCE(host->reshape_count));
+}
+
 static void issue_own_on(struct sq *sq)
 {
 	struct nvme_io_descriptor *desc;
@@ -250,6 +259,8 @@ static void issue_own(struct hub *hub)
 {
 	struct list *node;
 
+	if (READ_ONCE(hub->host->reshape_count) && hub->id)
+		return;
 	list_for_each(node, &hub->sqs)
 		issue_own_on(container_of(node, struct sq, node));
 }
@@ -267,8 +278,7 @@ static bool can_fetch(const struct sq *sq)
 static bool may_fetch(const struct hub *hub)
 {
 	return ctrl_is_ready(hub->host) && hub->guest.size &&
-		list_is_empty(&hub->waiting) &&
-		(!hub->id || !READ_ONCE(hub->host->is_refreshing));
+		list_is_empty(&hub->waiting) && is_size_known(hub);
 }
 
 /* The only time that the guest's SQE is looked at. */

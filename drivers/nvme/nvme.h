@@ -268,6 +268,7 @@ struct nvme_host {
 	u16 guest_queues_max;
 	u16 own_id;		/* of Sluice's pair; 0: none */
 	u32 event_count;	/* requests outstanding; under admin hub */
+	u32 reshape_count;	/* Formats and the like under way; as above */
 
 	/* Limits and what Identify said. */
 	u32 transfer_max;	/* bytes */

@@ -411,6 +411,42 @@ TEST(an_event_request_too_many_is_refused)
 
 /* ---- Namespaces --------------------------------------------------------------------- */
 
+/* A page of data would be taken for a list of pages, were the blocks larger
+ * when the device comes to a command. */
+TEST(no_command_is_under_way_while_blocks_change_their_size)
+{
+	struct nvme_sqe format = { .opcode = NVME_ADMIN_FORMAT, .nsid = 1 };
+	struct nvme_sqe read;
+	struct nvme_cqe cqe;
+
+	guest_start();
+	CHECK_EQ(guest_create_cq(&cq, 1, 16, true), 0);
+	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
+	read = guest_rw(NVME_CMD_READ, 0, 2, NULL);
+	guest_set_prps(&read, fake_ram(8192, 4096), 8192);
+	fake_nvme.is_stalled = true;
+	guest_put(&sq, &read);
+	guest_ring(&sq);
+	CHECK_EQ(guest_run(&guest.admin, &format, NULL),
+		 NVME_SC_SEQUENCE_ERROR);
+	fake_nvme.is_stalled = false;
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(cqe.status, 0);
+	fake_nvme.stalls_admin = true;
+	guest_put(&guest.admin, &format);
+	guest_ring(&guest.admin);
+	fake_nvme_forget();
+	guest_put(&sq, &read);
+	guest_ring(&sq);
+	guest_idle(50);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
+	fake_nvme.stalls_admin = false;
+	CHECK(guest_wait(&guest.admin_cq, &cqe));
+	CHECK_EQ(cqe.status, 0);
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 1);
+}
+
 TEST(after_a_format_blocks_have_their_new_size)
 {
 	struct nvme_sqe sqe = { .opcode = NVME_ADMIN_FORMAT, .nsid = 1 };
