@@ -190,12 +190,13 @@ static u16 add_run(struct walk *walk, u64 address)
 {
 	u64 size = MIN(walk->left, walk->page_size -
 		       (address & (walk->page_size - 1)));
-	u64 end = address + size;
+	u32 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
 
 	if (!dptr_is_safe(walk->host, address, size))
 		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
 	walk->left -= size;
-	for (; address < end; address = align_down(address, PAGE_SIZE) +
+	/* By count: after the last page of all the address is 0 again. */
+	for (; count; count--, address = align_down(address, PAGE_SIZE) +
 	     PAGE_SIZE)
 		set_page(walk->data, walk->filled++, address);
 	return NVME_SC_SUCCESS;

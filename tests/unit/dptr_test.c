@@ -258,3 +258,14 @@ TEST(a_command_without_data_takes_no_address_along)
 	CHECK_EQ(fake_nvme_last(false, NVME_CMD_FLUSH)->prp2, 0);
 	CHECK_EQ(fake_nvme_last(false, NVME_CMD_FLUSH)->mptr, 0);
 }
+
+TEST(data_may_stand_in_the_last_page_of_all_addresses)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_READ, 0, 1, NULL);
+
+	start(0);
+	fake_nvme.allows_nowhere = true;
+	sqe.prp1 = -PAGE_SIZE;
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	CHECK_EQ(fake_nvme_last(false, NVME_CMD_READ)->prp1, -PAGE_SIZE);
+}
