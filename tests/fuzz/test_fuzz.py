@@ -10,8 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 FUZZ = ROOT / "build" / "fuzz"
 SEEDS = ROOT / "tests" / "fuzz" / "seeds"
-RUNS = {"registers": 3000, "commands": 5000, "gpt": 20000}
-RUNS_OTHERS = 100000
+RUNS = {"registers": 2500, "commands": 4000, "gpt": 10000}
+RUNS_OTHERS = 50000
 NOISE_COUNT = 64
 NOISE_SIZE = 600
 TIMEOUT_S = 300
@@ -34,7 +34,7 @@ def write_noise(folder):
 def test_fuzz(name, tmp_path):
     seeds = SEEDS / name
     write_noise(tmp_path)
-    command = [FUZZ / f"{name}_fuzz", "-seed=1", "-len_control=0",
+    command = [FUZZ / f"{name}_fuzz", "-seed=1", "-len_control=0", "-timeout=30",
                f"-runs={RUNS.get(name, RUNS_OTHERS)}",
                f"-artifact_prefix={FUZZ}/{name}-", tmp_path]
     done = subprocess.run(command + [seeds] * seeds.is_dir(), text=True,
