@@ -286,7 +286,7 @@ fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
 		-artifact_prefix=$(B)/fuzz/$$name- \
 		$(B)/fuzz/corpus/$$name || exit 1; done
 
-PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
+PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest $(PYTEST_FLAGS)
 
 unit: $(UNIT_TESTS) $(TSAN_TEST)
 	$(PYTEST) -q tests/unit
