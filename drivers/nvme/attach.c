@@ -219,7 +219,7 @@ static int alloc_memory(struct nvme_host *host)
 	    pool_init(&host->pages, PAGE_SIZE, NVME_POOL_PAGES) ||
 	    pool_init(&host->descriptors, sizeof(struct nvme_io_descriptor),
 		      NVME_HOST_REQUEST_MAX)) {
-		log_error("%s: no memory: raise memory-mib", host->name);
+		log_error("%s: no memory: raise memory=", host->name);
 		return -ENOMEM;
 	}
 	return 0;
