@@ -176,6 +176,7 @@ static void release(struct nvme_host *host)
 	WRITE_ONCE(host->event_count, 0);
 	WRITE_ONCE(host->reshape_count, 0);
 	host->own_id = 0;
+	host->device_stops = false;
 	host->is_refreshing = host->wants_refresh = false;
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++) {
 		WRITE_ONCE(host->doorbells[id][0], 0);
@@ -197,7 +198,6 @@ static void stop(struct nvme_host *host)
 {
 	if (host->state != CTRL_STOPPING) {
 		host->deadline_us = clock_deadline_us(CAN_STOP_US);
-		host->device_stops = false;
 		set_state(host, CTRL_STOPPING);
 	}
 	if (!host->device_stops) {

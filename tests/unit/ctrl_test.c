@@ -332,6 +332,22 @@ TEST(a_reset_nobody_announced_is_noticed)
 	CHECK(guest_enable(0));
 }
 
+TEST(a_reset_nobody_announced_is_noticed_after_a_disable_as_well)
+{
+	u32 cc;
+
+	guest_start();
+	CHECK(guest_disable());
+	CHECK(guest_enable(0));
+	cc = guest_read32(NVME_REG_CC);
+	fake_nvme_reset();
+	/* Forwarded, it would enable a device that has no queues. */
+	guest_write32(NVME_REG_CC, cc | FIELD_PREP(NVME_CC_SHN, 1));
+	CHECK(!(fake_nvme.cc & NVME_CC_EN));
+	CHECK_EQ(guest_read32(NVME_REG_CC), 0);
+	CHECK(guest_enable(0));
+}
+
 TEST(a_function_level_reset_frees_everything)
 {
 	size_t pages;
