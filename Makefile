@@ -117,12 +117,15 @@ $(B)/hv/drivers/%.o: drivers/%.c $(NEWLIB)
 $(B)/hv/%.o: %.S $(NEWLIB)
 	$(call compile,AS,$(HV_CFLAGS) -Iinclude)
 
-# A plug-in is a word, drivers/nvme/interceptors/WORD.c, or the path of a
-# file anywhere. It sees nvme_io.h and no other header of ours.
-plugin_path = $(if $(findstring /,$(1))$(filter %.c,$(1)),$(1),\
-	drivers/nvme/interceptors/$(1).c)
+# A plug-in is a word, WORD.c and WORD_*.c in drivers/nvme/interceptors, or
+# the path of a file anywhere. It sees nvme_io.h and no other header of ours
+# but its own.
+plugin_paths = $(if $(findstring /,$(1))$(filter %.c,$(1)),$(1),\
+	drivers/nvme/interceptors/$(1).c\
+	$(wildcard drivers/nvme/interceptors/$(1)_*.c))
 plugin_object = $(B)/$(2)/plugins/$(basename $(notdir $(1))).o
-PLUGINS := $(foreach word,$(INTERCEPTORS),$(strip $(call plugin_path,$(word))))
+PLUGINS := $(foreach word,$(INTERCEPTORS),\
+	$(strip $(call plugin_paths,$(word))))
 HV_OBJECTS += $(foreach path,$(PLUGINS),$(call plugin_object,$(path),hv))
 
 define plugin_rules
@@ -200,7 +203,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 	$(wildcard tests/unit/*_test.c))
 
 # NAME_test_EXTRA: objects that test links before the archive.
-host_plugins = $(foreach name,$(1),$(B)/host/plugins/$(name).o)
+host_plugins = $(foreach path,$(call plugin_paths,$(1)),\
+	$(call plugin_object,$(path),host))
 host_fakes = $(foreach name,$(1),$(B)/host/tests/unit/fake_$(name).o)
 host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)

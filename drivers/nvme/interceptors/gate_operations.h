@@ -10,11 +10,7 @@
 
 #include <string.h>
 
-#include "nvme_io.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum mode { RW, RO, NONE };	/* the stricter, the greater */
+#include "gate.h"
 
 enum reach {
 	RANGE,		/* the blocks of the command */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The blocks that rules restrict: added once, looked through at every command. */
+#include "gate.h"
+
+static struct rule full_rule = { .mode = NONE, .text = "too many extents" };
+
+static bool is_same(const struct extent *a, const struct extent *b)
+{
+	return a->nsid == b->nsid && a->first == b->first &&
+	       a->last == b->last && a->rule == b->rule;
+}
+
+bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
+		      struct rule *rule)
+{
+	struct extent extent = { nsid, first, last, rule };
+	u32 count = gate->extent_count;
+
+	if (rule->mode == RW)
+		return !gate->has_started;
+	for (u32 i = 0; i < count; i++)
+		if (is_same(&gate->extents[i], &extent))
+			return false;
+	if (count > EXTENT_MAX)
+		return true;
+	if (count == EXTENT_MAX) {
+		nvme_io_log(gate->host, NVME_IO_LOG_ERROR, "gate: more than "
+			    "%u extents: all is refused", EXTENT_MAX);
+		extent = (struct extent){ ALL_NSIDS, 0, LAST_LBA, &full_rule };
+	}
+	/* The extent before the count that makes it valid. */
+	gate->extents[count] = extent;
+	gate->extent_count = count + 1;
+	return true;
+}
+
+static bool is_in(const struct extent *extent, u32 nsid)
+{
+	return nsid == ALL_NSIDS || extent->nsid == ALL_NSIDS ||
+	       extent->nsid == nsid;
+}
+
+struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,
+			       u64 last, enum mode mode)
+{
+	u32 count = gate->extent_count;
+	struct rule *found = NULL;
+
+	if (last < first)
+		last = LAST_LBA;
+	for (u32 i = 0; i < count; i++) {
+		const struct extent *extent = &gate->extents[i];
+
+		if (extent->rule->mode < mode || !is_in(extent, nsid) ||
+		    extent->last < first || extent->first > last)
+			continue;
+		if (!found || extent->rule->mode > found->mode)
+			found = extent->rule;
+	}
+	return found;
+}
+
+bool gate_extents_cover(const struct gate *gate, u32 nsid)
+{
+	u32 count = gate->extent_count;
+
+	for (u32 i = 0; i < count; i++) {
+		const struct extent *extent = &gate->extents[i];
+
+		if (is_in(extent, nsid) && !extent->first &&
+		    extent->last == LAST_LBA)
+			return true;
+	}
+	return false;
+}
