@@ -133,6 +133,8 @@ $(call plugin_object,$(1),hv): $(1) $(NEWLIB) $(B)/plugin/nvme_io.h
 	$$(call compile,PLUGIN,$$(HV_CFLAGS) -I$(B)/plugin)
 $(call plugin_object,$(1),host): $(1) $(B)/plugin/nvme_io.h
 	$$(call compile,HOSTCC,$$(HOST_CFLAGS) -I$(B)/plugin)
+$(call plugin_object,$(1),tsan): $(1) $(B)/plugin/nvme_io.h
+	$$(call compile,TSANCC,$$(TSAN_CFLAGS) -I$(B)/plugin)
 endef
 $(foreach path,$(sort $(PLUGINS) $(wildcard drivers/nvme/interceptors/*.c)),\
 	$(eval $(call plugin_rules,$(path))))
@@ -225,6 +227,8 @@ selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
 $(foreach name,hub dptr sgl admin ctrl chain own threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
+gate_threads_test_EXTRA = $(call host_plugins,gate) \
+	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 
 $(B)/host/%.o: %.c
 	$(call compile,HOSTCC,$(HOST_CFLAGS) $(HOST_INCLUDE))
@@ -240,7 +244,8 @@ $(B)/host/%_test: $(B)/host/tests/unit/%_test.o \
 	$(CC) -fsanitize=address,undefined -o $@ $^
 
 # Threads as CPUs once more, with ThreadSanitizer.
-TSAN_TEST := $(B)/tsan/threads_tsan
+TSAN_TESTS := $(patsubst tests/unit/%_test.c,$(B)/tsan/%_tsan,\
+	$(wildcard tests/unit/*threads_test.c))
 
 $(B)/tsan/%.o: %.c
 	$(call compile,TSANCC,$(TSAN_CFLAGS) $(HOST_INCLUDE))
@@ -249,9 +254,10 @@ $(B)/tsan/libsluice.a: $(HOST_OBJECTS:$(B)/host/%=$(B)/tsan/%)
 	rm -f $@
 	ar rcs $@ $^
 
-$(TSAN_TEST): $(B)/tsan/tests/unit/threads_test.o \
+$(B)/tsan/%_tsan: $(B)/tsan/tests/unit/%_test.o \
 		$(B)/tsan/tests/unit/test_main.o \
-		$(B)/tsan/drivers/nvme/attach.o $(B)/tsan/libsluice.a
+		$$(subst $(B)/host/,$(B)/tsan/,$$($$*_test_EXTRA)) \
+		$(B)/tsan/libsluice.a
 	$(call say,TSANLD,$@)
 	$(CC) -fsanitize=thread -o $@ $^
 
@@ -292,14 +298,14 @@ fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
 
 PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest $(PYTEST_FLAGS)
 
-unit: $(UNIT_TESTS) $(TSAN_TEST)
+unit: $(UNIT_TESTS) $(TSAN_TESTS)
 	$(PYTEST) -q tests/unit
 
 system: all
 	$(PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all $(UNIT_TESTS) $(TSAN_TEST) $(FUZZ_TESTS)
+	$(MAKE) all $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
 	$(PYTEST) tests
 
 run: deps

@@ -14,7 +14,10 @@ TIMEOUT_S = 120
 
 def programs():
     sources = sorted((ROOT / "tests" / "unit").glob("*_test.c"))
-    return [HOST / source.stem for source in sources] + [TSAN / "threads_tsan"]
+    threads = [source.stem.replace("_test", "_tsan") for source in sources
+               if source.stem.endswith("threads_test")]
+    return ([HOST / source.stem for source in sources] +
+            [TSAN / name for name in threads])
 
 
 def sentences(program):
