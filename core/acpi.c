@@ -27,11 +27,10 @@ static bool sums_to_zero(const void *memory, size_t size)
 	return sum == 0;
 }
 
-/* Table at a physical address, checked; NULL: none that can be used. */
-static const struct acpi_header *map_table(u64 address)
+/* Table at a physical address, all of it RAM; NULL: none that can be used. */
+static struct acpi_header *map_any_table(u64 address)
 {
-	const struct acpi_header *table = gmem_map(gpa(address),
-						   sizeof(*table));
+	struct acpi_header *table = gmem_map(gpa(address), sizeof(*table));
 	u32 length;
 
 	if (!table)
@@ -40,7 +39,14 @@ static const struct acpi_header *map_table(u64 address)
 	if (length < sizeof(*table) || length > ACPI_TABLE_MAX ||
 	    !gmem_map(gpa(address), length))
 		return NULL;
-	return sums_to_zero(table, length) ? table : NULL;
+	return table;
+}
+
+static const struct acpi_header *map_table(u64 address)
+{
+	const struct acpi_header *table = map_any_table(address);
+
+	return table && sums_to_zero(table, table->length) ? table : NULL;
 }
 
 static bool has_signature(const struct acpi_header *table, const char *wanted)
@@ -149,4 +155,35 @@ size_t acpi_read_ecams(struct acpi_ecam *out, size_t max)
 				entry.last_bus };
 	}
 	return count;
+}
+
+bool acpi_read_fadt(struct acpi_fadt *fadt)
+{
+	const struct acpi_header *table = acpi_find(ACPI_FADT_SIGNATURE);
+
+	memset(fadt, 0, sizeof(*fadt));
+	if (table)
+		memcpy(fadt, table, MIN(table->length, sizeof(*fadt)));
+	return table;
+}
+
+static void visit_if(u64 address, const char *signature,
+		     void (*visit)(struct acpi_header *table))
+{
+	struct acpi_header *table = map_any_table(address);
+
+	if (table && has_signature(table, signature))
+		visit(table);
+}
+
+void acpi_for_each_aml(void (*visit)(struct acpi_header *table))
+{
+	struct acpi_fadt fadt;
+
+	acpi_read_fadt(&fadt);
+	visit_if(fadt.x_dsdt, ACPI_DSDT_SIGNATURE, visit);
+	if (fadt.dsdt != fadt.x_dsdt)
+		visit_if(fadt.dsdt, ACPI_DSDT_SIGNATURE, visit);
+	for (size_t i = 0; i < entry_count(); i++)
+		visit_if(entry_address(i), ACPI_SSDT_SIGNATURE, visit);
 }

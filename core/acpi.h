@@ -20,6 +20,16 @@ void acpi_init(u64 rsdp);
 #define ACPI_TABLE_MAX (1u << 20)
 const struct acpi_header *acpi_find(const char *signature);
 
+/* Copies the FADT, zeroes where it ends early; false: there is none. */
+bool acpi_read_fadt(struct acpi_fadt *fadt);
+
+/*
+ * The tables that hold AML: those the FADT calls DSDT, then every SSDT. `visit`
+ * may change them if it keeps the sum. One with a wrong sum is shown as well:
+ * operating systems take it.
+ */
+void acpi_for_each_aml(void (*visit)(struct acpi_header *table));
+
 /* Memory-mapped config space of buses first_bus..last_bus of a segment. */
 struct acpi_ecam {
 	u64 base;		/* of bus 0; MiB-aligned */

@@ -6,6 +6,7 @@
 #ifndef SLUICE_SPEC_ACPI_H
 #define SLUICE_SPEC_ACPI_H
 
+#include "bits.h"
 #include "types.h"
 
 /* 5.2.5.3 */
@@ -38,6 +39,41 @@ struct acpi_header {
 	u32 creator_revision;
 } __attribute__((packed));
 _Static_assert(sizeof(struct acpi_header) == 36, "5.2.6");
+
+/* 5.2.3.2: a register, wherever it is. */
+#define ACPI_SPACE_MEMORY 0
+#define ACPI_SPACE_PORT 1
+
+struct acpi_register {
+	u8 space, bit_width, bit_offset, access_size;
+	u64 address;		/* 0: there is none */
+} __attribute__((packed));
+_Static_assert(sizeof(struct acpi_register) == 12, "5.2.3.2");
+
+/* 5.2.9; older revisions end earlier. Where both forms of a field are given,
+ * x_ is the one to use. */
+#define ACPI_FADT_SIGNATURE "FACP"
+
+struct acpi_fadt {
+	struct acpi_header header;
+	u32 facs, dsdt;
+	u8 other_44[20];
+	u32 pm1a_control, pm1b_control;	/* ports; 0: there is none */
+	u8 other_72[68];
+	u64 x_dsdt;
+	u8 other_148[24];
+	struct acpi_register x_pm1a_control, x_pm1b_control;
+	u8 other_196[48];
+	struct acpi_register sleep_control;
+} __attribute__((packed));
+_Static_assert(offsetof(struct acpi_fadt, pm1a_control) == 64, "5.2.9");
+_Static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140, "5.2.9");
+_Static_assert(offsetof(struct acpi_fadt, x_pm1a_control) == 172, "5.2.9");
+_Static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "5.2.9");
+
+/* 5.2.11: AML follows the header. */
+#define ACPI_DSDT_SIGNATURE "DSDT"
+#define ACPI_SSDT_SIGNATURE "SSDT"
 
 /* 4.1.2: the header, 8 reserved bytes, then entries. */
 #define ACPI_MCFG_SIGNATURE "MCFG"

@@ -10,12 +10,15 @@
 #include "test.h"
 
 #define RAM_BASE 0x7f000000ull
-#define RAM_SIZE 0x600
+#define RAM_SIZE 0x800
 #define RSDP (RAM_BASE + 0x10)
 #define RSDT 0x103		/* odd on purpose: nothing is aligned */
 #define XSDT 0x205
 #define MCFG 0x307
 #define FADT 0x409
+#define DSDT 0x601
+#define OLD_DSDT 0x631
+#define SSDT 0x663
 
 static u8 *ram;
 static unsigned warning_count;
@@ -91,7 +94,9 @@ static void build(u8 revision)
 	put_ecam(0, 0xe0000000, 0, 0, 255);
 	put_ecam(1, 0x4000000000, 1, 16, 31);
 	put_table(MCFG, "MCFG", 44 + 2 * 16);
+	put(FADT + 40, RAM_BASE + DSDT, 4);
 	put_table(FADT, "FACP", 244);
+	put_table(DSDT, "DSDT", 40);
 	warning_count = 0;
 }
 
@@ -170,6 +175,82 @@ TEST(a_table_with_a_hostile_length_is_not_there)
 	}
 }
 
+static unsigned visit_count;
+static struct acpi_header *visited[4];
+
+static void visit(struct acpi_header *table)
+{
+	CHECK(visit_count < ARRAY_COUNT(visited));
+	visited[visit_count++] = table;
+}
+
+/* The SSDT takes the place of MCFG in the XSDT. */
+static void build_aml(u64 dsdt, u64 x_dsdt)
+{
+	build(2);
+	put(FADT + 40, dsdt, 4);
+	put(FADT + 140, x_dsdt, 8);
+	put_table(FADT, "FACP", 244);
+	put_table(OLD_DSDT, "DSDT", 40);
+	put_table(SSDT, "SSDT", 40);
+	put(XSDT + 44, RAM_BASE + SSDT, 8);
+	put_table(XSDT, "XSDT", 52);
+	acpi_init(RSDP);
+	visit_count = 0;
+}
+
+TEST(every_table_with_aml_is_visited_once)
+{
+	build_aml(RAM_BASE + DSDT, RAM_BASE + DSDT);
+	acpi_for_each_aml(visit);
+	CHECK_EQ(visit_count, 2);
+	CHECK(visited[0] == (void *)(ram + DSDT));
+	CHECK(visited[1] == (void *)(ram + SSDT));
+}
+
+TEST(two_different_dsdts_are_both_visited)
+{
+	build_aml(RAM_BASE + OLD_DSDT, RAM_BASE + DSDT);
+	acpi_for_each_aml(visit);
+	CHECK_EQ(visit_count, 3);
+	CHECK(visited[1] == (void *)(ram + OLD_DSDT));
+}
+
+TEST(aml_with_a_wrong_sum_is_visited)
+{
+	build_aml(RAM_BASE + OLD_DSDT, 0);
+	ram[OLD_DSDT + 9]++;
+	acpi_for_each_aml(visit);
+	CHECK_EQ(visit_count, 2);
+}
+
+TEST(aml_that_is_not_there_is_not_visited)
+{
+	static const u64 wild[] = { 0, 1, RAM_BASE + RAM_SIZE - 35,
+				    RAM_BASE + MCFG };
+
+	for (size_t i = 0; i < ARRAY_COUNT(wild); i++) {
+		build_aml(0, wild[i]);
+		put(SSDT + 4, bad_lengths[i].length, 4);
+		acpi_for_each_aml(visit);
+		CHECK_EQ(visit_count, 0);
+	}
+}
+
+TEST(an_old_fadt_ends_in_zeroes)
+{
+	struct acpi_fadt fadt;
+
+	build_aml(RAM_BASE + DSDT, RAM_BASE + DSDT);
+	put_table(FADT, "FACP", 116);
+	CHECK(acpi_read_fadt(&fadt));
+	CHECK_EQ(fadt.dsdt, RAM_BASE + DSDT);
+	CHECK_EQ(fadt.x_dsdt, 0);
+	ram[FADT]++;
+	CHECK(!acpi_read_fadt(&fadt));
+	CHECK_EQ(fadt.dsdt, 0);
+}
+
 TEST(useless_ecam_entries_are_left_out)
 {
 	struct acpi_ecam ecam[4];
@@ -194,7 +275,15 @@ static void scribble(void)
 		put(XSDT + 4, 36 + rand() % 0x400, 4);
 	if (rand() % 2)
 		put(MCFG + 4, 36 + rand() % 0x400, 4);
+	if (rand() % 2)
+		put(DSDT + 4, rand() % 0x400, 4);
 	seal(XSDT, 36 + rand() % 64, 9);
+}
+
+static void visit_inside(struct acpi_header *table)
+{
+	CHECK((u8 *)table + table->length <= ram + RAM_SIZE);
+	visit_count++;
 }
 
 TEST(scribbled_tables_never_lead_out_of_ram)
@@ -215,6 +304,7 @@ TEST(scribbled_tables_never_lead_out_of_ram)
 			continue;
 		found_count++;
 		CHECK((const u8 *)fadt + fadt->length <= ram + RAM_SIZE);
+		acpi_for_each_aml(visit_inside);
 	}
-	CHECK(found_count > 1000);
+	CHECK(found_count > 1000 && visit_count > 1000);
 }
