@@ -196,8 +196,8 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 # double is linked where the real thing is not pure, or when a test names it.
 
 PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
-	core/acpi.c core/ioport.c core/pool.c core/settings.c core/x86/insn.c \
-	core/x86/insn_emulate.c \
+	core/acpi.c core/aml.c core/ioport.c core/pool.c core/settings.c \
+	core/x86/insn.c core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 FAKES := $(wildcard tests/unit/fake_*.c)
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))

@@ -75,6 +75,28 @@ _Static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "5.2.9");
 #define ACPI_DSDT_SIGNATURE "DSDT"
 #define ACPI_SSDT_SIGNATURE "SSDT"
 
+/* 20.2.2, 20.2.3, 20.2.5: AML */
+#define AML_NAME_SIZE 4
+#define AML_ROOT '\\'
+#define AML_PARENT '^'
+#define AML_ZERO 0x00
+#define AML_ONE 0x01
+#define AML_NAME 0x08
+#define AML_BYTE 0x0a
+#define AML_WORD 0x0b
+#define AML_DWORD 0x0c
+#define AML_QWORD 0x0e
+#define AML_PACKAGE 0x12
+#define AML_METHOD 0x14
+#define AML_ONES 0xff
+
+/* 20.2.4: the first byte of a PkgLength. Up to three more have bits 4 and up
+ * of the length; without them the first has six bits of it. */
+#define AML_LENGTH_MORE BITS(7, 6)
+#define AML_LENGTH_ALONE BITS(5, 0)
+#define AML_LENGTH_LOW BITS(3, 0)
+#define AML_LENGTH_LOW_WIDTH 4
+
 /* 4.1.2: the header, 8 reserved bytes, then entries. */
 #define ACPI_MCFG_SIGNATURE "MCFG"
 #define ACPI_MCFG_ENTRIES 44
