@@ -197,7 +197,7 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 
 PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
 	core/acpi.c core/aml.c core/ioport.c core/pool.c core/settings.c \
-	core/x86/insn.c core/x86/insn_emulate.c \
+	core/sleep.c core/x86/insn.c core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 FAKES := $(wildcard tests/unit/fake_*.c)
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))

@@ -15,6 +15,7 @@
 #include "pci_bus.h"
 #include "pci_config.h"
 #include "settings.h"
+#include "sleep.h"
 #include "vt.h"
 #include "x86/apic.h"
 #include "x86/cpu.h"
@@ -110,6 +111,9 @@ static long attach(struct boot_info *info)
 	if (error)
 		return explain(info, "could not trap the APIC", error);
 	acpi_init(info->rsdp);
+	error = sleep_init();
+	if (error)
+		return explain(info, "could not keep the guest from S3", error);
 	pci_config_init();
 	if (!pci_bus_attach())
 		log_warn("no driver found a device: nothing to stand before");

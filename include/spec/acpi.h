@@ -71,6 +71,12 @@ _Static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140, "5.2.9");
 _Static_assert(offsetof(struct acpi_fadt, x_pm1a_control) == 172, "5.2.9");
 _Static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "5.2.9");
 
+/* 4.8.3.2.1: in the upper byte of a PM1 control register; 4.8.3.7: the sleep
+ * control register is this byte. Writing SLP_EN enters the state. */
+#define ACPI_PM1_SLEEP_BYTE 1
+#define ACPI_SLP_TYP BITS(4, 2)
+#define ACPI_SLP_EN BIT(5)
+
 /* 5.2.11: AML follows the header. */
 #define ACPI_DSDT_SIGNATURE "DSDT"
 #define ACPI_SSDT_SIGNATURE "SSDT"
