@@ -171,7 +171,7 @@ static void make_rings(void)
 		cqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
 		sqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
 	}
-	buffers = nvme_io_alloc_pages(fake_double.host, 2, &buffers_phys);
+	buffers = fuzz_buffers(2, &buffers_phys);
 	buffers[0] = buffers_phys + PAGE_SIZE;
 }
 

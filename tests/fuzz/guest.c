@@ -16,8 +16,33 @@
 u8 *fuzz_ram;
 
 static u8 *secret;
+static u64 buffers, buffers_size;
 static size_t pages_at_rest;
 static u8 config_at_rest[sizeof(fake_machine.config)];
+
+/* ---- What the device may be pointed at --------------------------------------- */
+
+static bool may_reach(u64 address, u64 size)
+{
+	const struct nvme_host *host = fake_double.host;
+	const struct pool *pool = &host->pages;
+
+	return !fake_is_sluice(address, size) ||
+		range_inside(address - (u64)pool->memory, size,
+			     pool->page_count * PAGE_SIZE) ||
+		range_inside(address - (u64)host->own.page, size, PAGE_SIZE) ||
+		range_inside(address - buffers, size, buffers_size);
+}
+
+void *fuzz_buffers(size_t page_count, u64 *address)
+{
+	void *pages = nvme_io_alloc_pages(fake_double.host, page_count,
+					  address);
+
+	buffers = *address;
+	buffers_size = page_count * PAGE_SIZE;
+	return pages;
+}
 
 /* ---- Begin and end ----------------------------------------------------------- */
 
@@ -34,8 +59,7 @@ bool fuzz_boot(void)
 	fuzz_ram = fake_ram(FUZZ_RAM_PAGES * PAGE_SIZE, PAGE_SIZE);
 	secret = page_alloc(SECRET_PAGES);
 	memset(secret, SECRET, SECRET_PAGES * PAGE_SIZE);
-	fake_nvme.secret = (u64)secret;
-	fake_nvme.secret_size = SECRET_PAGES * PAGE_SIZE;
+	fake_nvme.may_reach = may_reach;
 	memcpy(config_at_rest, fake_machine.config, sizeof(config_at_rest));
 	return true;
 }
@@ -124,7 +148,61 @@ u64 fuzz_address(struct input *in)
 	}
 }
 
-void fuzz_fill_list(struct input *in)
+static u8 sgl_type(struct input *in)
+{
+	static const u8 types[] = {
+		NVME_SGL_BIT_BUCKET, NVME_SGL_SEGMENT, NVME_SGL_LAST_SEGMENT,
+		0x01, 0x0a, 0x40, 0x4f, 0x50, 0xf0,
+	};
+	u32 index = input_byte(in);
+
+	return index < 192 ? NVME_SGL_DATA_BLOCK :
+		types[index % ARRAY_COUNT(types)];
+}
+
+/* About as long as a transfer, or a segment, of some kind. */
+static u32 sgl_length(struct input *in)
+{
+	switch (input_of(in, 8)) {
+	case 0:
+		return input_number(in, 4);
+	case 1:
+		return 512 * input_of(in, 20) + input_of(in, 9) - 4;
+	case 2:
+		return 16 * input_of(in, 40);
+	default:
+		return 512 * input_of(in, 20);
+	}
+}
+
+static struct nvme_sgl any_sgl(struct input *in)
+{
+	return (struct nvme_sgl){
+		.address = fuzz_address(in), .length = sgl_length(in),
+		.type = sgl_type(in),
+	};
+}
+
+/* Segments that end where the next may begin, here or in another page. */
+static void fill_segments(struct input *in)
+{
+	struct nvme_sgl *list = (struct nvme_sgl *)fuzz_ram +
+		256 * input_of(in, FUZZ_RAM_PAGES);
+	u32 count = input_of(in, 256);
+	struct nvme_sgl sgl = any_sgl(in);
+
+	for (u32 i = 0; i < count; i++)
+		list[i] = sgl;
+	for (u32 i = input_of(in, 8); i; i--)
+		list[input_of(in, count + 1)] = any_sgl(in);
+	list[count] = (struct nvme_sgl){
+		.address = fuzz_address(in), .length = 16 * input_byte(in),
+		.type = input_of(in, 2) ? NVME_SGL_SEGMENT :
+			NVME_SGL_LAST_SEGMENT,
+	};
+}
+
+static void fill_prps(struct input *in)
 {
 	u64 *list = (u64 *)fuzz_ram + 512 * input_of(in, FUZZ_RAM_PAGES);
 	u64 page = fuzz_address(in);
@@ -134,6 +212,14 @@ void fuzz_fill_list(struct input *in)
 	for (u32 i = input_of(in, 8); i; i--)
 		list[input_of(in, 512)] = fuzz_address(in);
 	list[511] = fuzz_address(in);
+}
+
+void fuzz_fill_list(struct input *in)
+{
+	if (input_of(in, 2))
+		fill_segments(in);
+	else
+		fill_prps(in);
 }
 
 static u32 field(struct input *in)
@@ -171,17 +257,31 @@ static u8 choose_opcode(struct input *in, bool is_admin)
 		io_opcodes[index % ARRAY_COUNT(io_opcodes)];
 }
 
+static u8 choose_flags(struct input *in, bool is_admin)
+{
+	u32 kind = input_of(in, 8);
+
+	if (!kind)
+		return input_byte(in);
+	return kind > 4 && !is_admin ?
+		FIELD_PREP(NVME_SQE_PSDT, NVME_PSDT_SGL) : 0;
+}
+
 void fuzz_fill_sqe(struct input *in, struct nvme_sqe *sqe, bool is_admin)
 {
 	u16 cid = sqe->cid;
 
 	*sqe = (struct nvme_sqe){ .cid = cid };
 	sqe->opcode = choose_opcode(in, is_admin);
-	sqe->flags = input_of(in, 8) ? 0 : input_byte(in);
+	sqe->flags = choose_flags(in, is_admin);
 	sqe->nsid = input_of(in, 8) ? 1 : field(in);
 	sqe->mptr = input_of(in, 4) ? 0 : fuzz_address(in);
-	sqe->prp1 = fuzz_address(in);
-	sqe->prp2 = fuzz_address(in);
+	if (sqe->flags & NVME_SQE_PSDT) {
+		sqe->sgl = any_sgl(in);
+	} else {
+		sqe->prp1 = fuzz_address(in);
+		sqe->prp2 = fuzz_address(in);
+	}
 	sqe->cdw10 = field(in);
 	sqe->cdw11 = input_of(in, 2) ? 0 : field(in);
 	sqe->cdw12 = field(in);

@@ -49,7 +49,8 @@ struct fake_nvme {
 	bool is_gone;		/* pulled out: reads as ones */
 	bool stalls_admin;
 	bool allows_nowhere;	/* data outside of all memory is dropped */
-	u64 secret, secret_size;	/* no command may point there */
+	/* May a command point there? NULL: anywhere. */
+	bool (*may_reach)(u64 address, u64 size);
 	u32 fail_countdown;	/* the n-th I/O command from now fails, */
 	u16 fail_status;	/* with this; 0: no more */
 	int refuse_opcode;	/* an admin opcode, or -1 */

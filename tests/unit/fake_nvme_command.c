@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the fake controller does with commands; its own PRP walk. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fake_machine.h"
@@ -17,7 +18,7 @@ static void touch(u64 address, void *data, u64 size, bool is_write)
 		fake_is_sluice(address, size);
 
 	CHECK(is_memory || dev->allows_nowhere);
-	CHECK(!ranges_overlap(address, size, dev->secret, dev->secret_size));
+	CHECK(!dev->may_reach || dev->may_reach(address, size));
 	if (!is_memory)
 		return;
 	if (is_write)
@@ -258,6 +259,9 @@ static u16 features(const struct nvme_sqe *sqe, u32 *result)
 	u32 last = dev->queue_limit - 1;
 
 	switch (FIELD_GET(NVME_FEATURE_ID, sqe->cdw10)) {
+	case NVME_FEATURE_HOST_MEMORY:
+		CHECK_EQ(sqe->opcode, NVME_ADMIN_GET_FEATURES);
+		break;
 	case NVME_FEATURE_QUEUE_COUNT:
 		*result = last | last << 16;
 		break;
@@ -316,6 +320,17 @@ u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
 
 /* ---- I/O ------------------------------------------------------------------------------------------ */
 
+/* Blocks with metadata in the buffer are not kept: they read as zeroes. */
+static void transfer_extended(const struct nvme_sqe *sqe,
+			      const struct fake_namespace *ns, u64 count)
+{
+	u64 size = count * ((1u << ns->lba_shift) + ns->metadata_size);
+	u8 *data = calloc(1, size);
+
+	transfer(sqe, data, size, sqe->opcode == NVME_CMD_READ);
+	free(data);
+}
+
 static u16 access_blocks(const struct nvme_sqe *sqe,
 			 const struct fake_namespace *ns)
 {
@@ -327,6 +342,8 @@ static u16 access_blocks(const struct nvme_sqe *sqe,
 	if (sqe->opcode == NVME_CMD_WRITE_ZEROES)
 		memset(ns->data + (lba << ns->lba_shift), 0,
 		       count << ns->lba_shift);
+	else if (ns->is_inline)
+		transfer_extended(sqe, ns, count);
 	else
 		transfer(sqe, ns->data + (lba << ns->lba_shift),
 			 count << ns->lba_shift, sqe->opcode == NVME_CMD_READ);
