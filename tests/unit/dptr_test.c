@@ -109,6 +109,19 @@ TEST(lists_of_511_512_and_513_entries_at_every_kind_of_offset)
 					    list_offsets[l]);
 }
 
+/* The last entry of a page leads on only when more than a page remains. */
+TEST(lists_that_begin_anywhere_end_where_their_data_does)
+{
+	start(0);
+	for (u64 list_offset = 0; list_offset < 4096; list_offset += 8) {
+		u64 in_page = (4096 - list_offset) / 8;
+
+		check_write(in_page * 4096, 0, list_offset);
+		check_write((in_page + 1) * 4096, 0, list_offset);
+		check_write((in_page + 2) * 4096, 0, list_offset);
+	}
+}
+
 TEST(random_lists_carry_what_a_reference_walk_finds)
 {
 	start(0);

@@ -138,6 +138,9 @@ static void write32(u64 offset, u32 value)
 	case NVME_REG_INTMS:
 		dev->intms |= value;
 		break;
+	case NVME_REG_INTMC:
+		dev->intms &= ~(u64)value;
+		break;
 	case NVME_REG_NSSR:
 		dev->nssr = value;
 		break;

@@ -27,6 +27,7 @@ struct fake_namespace {
 	u8 lba_shift;
 	u16 metadata_size;
 	bool is_inline;
+	u8 pi_type;		/* with its metadata: none but PI */
 	u8 command_set;
 	u64 n_lbas;
 	u8 *data;		/* NULL: reads as zeroes */

@@ -127,6 +127,7 @@ static void identify_namespace(struct nvme_id_ns *id, u32 nsid)
 	id->flbas = 1 | (ns->is_inline ? NVME_FLBAS_INLINE : 0);
 	id->lbaf[1].lbads = ns->lba_shift;
 	id->lbaf[1].ms = ns->metadata_size;
+	id->dps = ns->pi_type;
 	id->msrc = 255;
 }
 
@@ -320,6 +321,15 @@ u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
 
 /* ---- I/O ------------------------------------------------------------------------------------------ */
 
+/* With PRACT, metadata that is nothing but PI is the controller's own. */
+static bool has_extended_blocks(const struct nvme_sqe *sqe,
+				const struct fake_namespace *ns)
+{
+	return ns->is_inline &&
+		!(ns->pi_type && ns->metadata_size == NVME_PI_SIZE &&
+		  sqe->cdw12 & NVME_RW_PRACT);
+}
+
 /* Blocks with metadata in the buffer are not kept: they read as zeroes. */
 static void transfer_extended(const struct nvme_sqe *sqe,
 			      const struct fake_namespace *ns, u64 count)
@@ -342,7 +352,7 @@ static u16 access_blocks(const struct nvme_sqe *sqe,
 	if (sqe->opcode == NVME_CMD_WRITE_ZEROES)
 		memset(ns->data + (lba << ns->lba_shift), 0,
 		       count << ns->lba_shift);
-	else if (ns->is_inline)
+	else if (has_extended_blocks(sqe, ns))
 		transfer_extended(sqe, ns, count);
 	else
 		transfer(sqe, ns->data + (lba << ns->lba_shift),
