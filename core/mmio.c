@@ -30,6 +30,18 @@ static struct mmio_region *find(u64 base, u64 size)
 	return NULL;
 }
 
+static enum slat_access access_of(enum mmio_traps traps)
+{
+	switch (traps) {
+	case MMIO_TRAPS_ALL:
+		return SLAT_NONE;
+	case MMIO_TRAPS_WRITES:
+		return SLAT_READ;
+	default:
+		return SLAT_ALL;
+	}
+}
+
 int mmio_register(struct mmio_region *region)
 {
 	u64 base = region->base.v, size = region->size;
@@ -46,8 +58,7 @@ int mmio_register(struct mmio_region *region)
 	lock_release(&lock);
 	if (error)
 		return error;
-	error = slat_set_access(region->base, size,
-				region->writes_only ? SLAT_READ : SLAT_NONE);
+	error = slat_set_access(region->base, size, access_of(region->traps));
 	if (error) {
 		mmio_unregister(region);
 		return error;
@@ -57,6 +68,21 @@ int mmio_register(struct mmio_region *region)
 		  (unsigned long long)base,
 		  (unsigned long long)(base + size - 1));
 	return 0;
+}
+
+void mmio_set_traps(struct mmio_region *region, enum mmio_traps traps)
+{
+	bool is_more = traps < region->traps;
+	int error;
+
+	WRITE_ONCE(region->traps, traps);
+	/* Registering has split the pages: there is nothing to allocate. */
+	error = slat_set_access(region->base, region->size, access_of(traps));
+	ASSERT(!error);
+	if (is_more)
+		smp_flush_all();
+	else
+		smp_flush_later();
 }
 
 void mmio_unregister(struct mmio_region *region)
@@ -69,6 +95,14 @@ void mmio_unregister(struct mmio_region *region)
 	smp_flush_all();
 }
 
+static bool is_trapped(const struct mmio_region *region, bool is_write)
+{
+	enum mmio_traps traps = READ_ONCE(region->traps);
+
+	return traps == MMIO_TRAPS_ALL ||
+		(traps == MMIO_TRAPS_WRITES && is_write);
+}
+
 bool mmio_dispatch(gpa_t address, struct mmio_access *access)
 {
 	struct mmio_region *region;
@@ -76,7 +110,7 @@ bool mmio_dispatch(gpa_t address, struct mmio_access *access)
 	lock_acquire(&lock);
 	region = find(address.v, 1);
 	lock_release(&lock);
-	if (!region || (region->writes_only && !access->is_write))
+	if (!region || !is_trapped(region, access->is_write))
 		return false;
 	access->offset = address.v - region->base.v;
 	region->access(region, access);

@@ -199,7 +199,7 @@ static int watch_page(struct control *control)
 		.name = "sleep control",
 		.base = gpa(page),
 		.size = PAGE_SIZE,
-		.writes_only = true,
+		.traps = MMIO_TRAPS_WRITES,
 		.access = access_page,
 	};
 	return mmio_register(&control->page);

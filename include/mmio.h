@@ -31,12 +31,15 @@ struct mmio_access {
 	u64 value;	/* written, or to be filled in for a read */
 };
 
+/* Which accesses come to us; the others reach the device or RAM itself. */
+enum mmio_traps { MMIO_TRAPS_ALL, MMIO_TRAPS_WRITES, MMIO_TRAPS_NOTHING };
+
 struct mmio_region {
 	struct list node;	/* mmio.c's */
 	const char *name;
 	gpa_t base;		/* page-aligned */
 	u64 size;		/* whole pages */
-	bool writes_only;	/* reads go to the device untrapped */
+	enum mmio_traps traps;
 	/* On the CPU that made the access, no lock held. */
 	void (*access)(struct mmio_region *region, struct mmio_access *access);
 };
@@ -49,6 +52,10 @@ struct mmio_region {
  * the physical address width.
  */
 int mmio_register(struct mmio_region *region);
+
+/* Of a registered region. More: from the return on they come, as above.
+ * Less: they may still come for a while. Locks may be held. */
+void mmio_set_traps(struct mmio_region *region, enum mmio_traps traps);
 
 /* From the return on the guest reaches the device itself. A handler may
  * still be running on another CPU. */

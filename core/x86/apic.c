@@ -267,7 +267,7 @@ static struct mmio_region apic_region = {
 	.name = "apic",
 	.base = { APIC_DEFAULT_BASE },
 	.size = PAGE_SIZE,
-	.writes_only = true,
+	.traps = MMIO_TRAPS_WRITES,
 	.access = apic_access,
 };
 

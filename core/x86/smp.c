@@ -164,15 +164,19 @@ static bool others_next(u32 *index, struct cpu **cpu)
 	return false;
 }
 
+void smp_flush_later(void)
+{
+	for (u32 index = 0; index < cpu_count(); index++)
+		__atomic_add_fetch(&cpu_get(index)->flush_requested, 1,
+				   __ATOMIC_SEQ_CST);
+}
+
 void smp_flush_all(void)
 {
 	struct cpu *cpu;
-	u32 index;
 
-	for (index = 0; index < cpu_count(); index++)
-		__atomic_add_fetch(&cpu_get(index)->flush_requested, 1,
-				   __ATOMIC_SEQ_CST);
-	for (index = 0; others_next(&index, &cpu);)
+	smp_flush_later();
+	for (u32 index = 0; others_next(&index, &cpu);)
 		wait_for(cpu, flush_is_done);
 }
 

@@ -28,6 +28,8 @@ void smp_kick(struct cpu *cpu);
  * has flushed, or will before it runs its guest again.
  */
 void smp_flush_all(void);
+/* The same without waiting: each at its next entry of the guest. */
+void smp_flush_later(void);
 
 /* Returns when every CPU in its guest has taken note of irq_watch_get(). */
 void smp_sync_interrupt_exits(void);

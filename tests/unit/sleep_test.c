@@ -180,7 +180,7 @@ static bool memory_passes(u64 address, unsigned size, u64 value)
 	struct mmio_access access = { address - PAGE, size, true, value };
 	unsigned before = memory_write_count;
 
-	CHECK(page && page->writes_only);
+	CHECK(page && page->traps == MMIO_TRAPS_WRITES);
 	CHECK_EQ(page->base.v, PAGE);
 	page->access(page, &access);
 	return memory_write_count != before;
