@@ -217,8 +217,15 @@ struct nvme_io_interceptor {
 };
 
 enum nvme_io_needs {
-	/* on_complete is called; queues then take the relayed path. May be
-	 * changed until nvme_io_start_fetching_g_reqs(). */
+	/*
+	 * on_complete is called; queues then take the relayed path, where
+	 * each completion costs an exit or a part of one. May be changed
+	 * until nvme_io_start_fetching_g_reqs(). Without it the device posts
+	 * into the guest's own queue: a command that is held then keeps those
+	 * behind it in the same submission queue, and one that is answered
+	 * without the device costs a few exits more. Who holds commands until
+	 * later ones come, or answers most of them, declares it as well.
+	 */
 	NVME_IO_NEEDS_COMPLETIONS = 1,
 	/* Host requests, also with no guest command around. */
 	NVME_IO_NEEDS_HOST_REQUESTS = 2,

@@ -60,9 +60,9 @@ static u16 check_queue(const struct nvme_request *req, u64 entry_field,
 	return NVME_SC_SUCCESS;
 }
 
-static void set_shadow(struct nvme_request *req, const void *entries, u32 size)
+static void set_shadow(struct nvme_request *req, u64 base, u32 size)
 {
-	req->data.prp1 = page_hpa(entries).v;
+	req->data.prp1 = base;
 	req->sqe.cdw10 = FIELD_SET(NVME_QUEUE_SIZE, req->sqe.cdw10, size - 1);
 }
 
@@ -72,20 +72,25 @@ static bool submit_create_cq(struct nvme_request *req)
 	u16 status = check_queue(req, NVME_CC_IOCQES, NVME_CQE_SIZE_LOG2);
 	u32 size = size_of(req);
 	u32 limit = FIELD_GET(NVME_CAP_MQES, host->cap) + 1;
+	void *entries;
 	struct hub *hub;
 
 	if (!is_queue_id(host, id_of(req)) || host->hubs[id_of(req)])
 		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	if (status)
 		return refuse(req, status);
-	hub = hub_alloc(host, id_of(req), MIN(size + CQ_MARGIN, limit),
-			gmem_map(gpa(req->sqe.prp1),
-				 size * sizeof(struct nvme_cqe)), size);
+	entries = gmem_map(gpa(req->sqe.prp1), size * sizeof(struct nvme_cqe));
+	hub = direct_hub_alloc(host, id_of(req), entries, size,
+			       req->sqe.cdw11 & NVME_CQ_IEN);
+	if (!hub)
+		hub = hub_alloc(host, id_of(req), MIN(size + CQ_MARGIN, limit),
+				entries, size);
 	if (!hub)
 		return refuse(req, NVME_SC_INTERNAL_ERROR);
 	hub->is_polled = !(req->sqe.cdw11 & NVME_CQ_IEN);
 	req->new_hub = hub;
-	set_shadow(req, hub->shadow.entries, hub->shadow.size);
+	set_shadow(req, hub->is_direct ? req->sqe.prp1 :
+		   page_hpa(hub->shadow.entries).v, hub->shadow.size);
 	return true;
 }
 
@@ -102,6 +107,7 @@ static bool submit_create_sq(struct nvme_request *req)
 	u16 status = check_queue(req, NVME_CC_IOSQES, NVME_SQE_SIZE_LOG2);
 	u16 cq_id = FIELD_GET(NVME_SQ_CQID, req->sqe.cdw11);
 	u32 size = size_of(req);
+	struct sq *(*alloc)(u16 id, u32 slots, void *entries, u32 size);
 
 	if (!is_queue_id(host, cq_id) || !host->hubs[cq_id])
 		return refuse(req, NVME_SC_CQ_INVALID);
@@ -109,12 +115,14 @@ static bool submit_create_sq(struct nvme_request *req)
 		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	if (status)
 		return refuse(req, status);
-	req->new_sq = sq_alloc(id_of(req), slots_for(host, size),
-			       gmem_map(gpa(req->sqe.prp1),
-					size * sizeof(struct nvme_sqe)), size);
+	alloc = host->hubs[cq_id]->is_direct ? sq_alloc_direct : sq_alloc;
+	req->new_sq = alloc(id_of(req), slots_for(host, size),
+			    gmem_map(gpa(req->sqe.prp1),
+				     size * sizeof(struct nvme_sqe)), size);
 	if (!req->new_sq)
 		return refuse(req, NVME_SC_INTERNAL_ERROR);
-	set_shadow(req, req->new_sq->shadow.entries, req->new_sq->shadow.size);
+	set_shadow(req, page_hpa(req->new_sq->shadow.entries).v,
+		   req->new_sq->shadow.size);
 	return true;
 }
 
@@ -251,49 +259,49 @@ static bool submit_get_features(struct nvme_request *req)
 /* ---- Abort and events, 5.1 and 5.2 --------------------------------------------------------- */
 
 /* The device's id of a command that it has, by the guest's. -1: it has not. */
-static int slot_of(struct sq *sq, u16 cid)
+static int device_id_of(struct sq *sq, u16 cid)
 {
 	for (u32 i = 0; i < sq->slot_count; i++) {
 		const struct nvme_request *req = &sq->slots[i];
 
 		if (req->owner == OWNER_DEVICE && !req->own &&
 		    !req->is_carrier && req->sqe.cid == cid)
-			return i;
+			return request_device_id(req);
 	}
 	return -1;
 }
 
 /* The admin queue itself is locked already. */
-static int find_slot(struct nvme_host *host, u16 sq_id, u16 cid)
+static int find_device_id(struct nvme_host *host, u16 sq_id, u16 cid)
 {
 	struct hub *hub = sq_id ? hub_get_by_sq(host, sq_id) : NULL;
 	struct sq *sq;
-	int slot = -1;
+	int id = -1;
 
 	if (!sq_id)
-		return slot_of(host->sqs[0], cid);
+		return device_id_of(host->sqs[0], cid);
 	if (!hub)
 		return -1;
 	lock_acquire(&hub->lock);
 	sq = sq_find(hub, sq_id);
 	if (sq && sq->guest.size)
-		slot = slot_of(sq, cid);
+		id = device_id_of(sq, cid);
 	lock_release(&hub->lock);
 	hub_put(hub);
-	return slot;
+	return id;
 }
 
 static bool submit_abort(struct nvme_request *req)
 {
 	u16 sq_id = FIELD_GET(NVME_ABORT_SQID, req->sqe.cdw10);
-	int slot = find_slot(host_of(req), sq_id,
-			     FIELD_GET(NVME_ABORT_CID, req->sqe.cdw10));
+	int id = find_device_id(host_of(req), sq_id,
+				FIELD_GET(NVME_ABORT_CID, req->sqe.cdw10));
 
-	if (slot < 0) {
+	if (id < 0) {
 		hub_answer(req, NVME_SC_SUCCESS, NVME_ABORT_NOT_DONE);
 		return false;
 	}
-	req->sqe.cdw10 = FIELD_PREP(NVME_ABORT_CID, slot) | sq_id;
+	req->sqe.cdw10 = FIELD_PREP(NVME_ABORT_CID, id) | sq_id;
 	return true;
 }
 
@@ -342,6 +350,8 @@ static bool is_at_rest(struct hub *hub)
 	struct list *node;
 
 	lock_acquire(&hub->lock);
+	if (hub->is_direct)
+		hub_reap(hub);
 	list_for_each(node, &hub->sqs) {
 		struct sq *sq = container_of(node, struct sq, node);
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands through a hub: fetch (guest to Sluice), issue (Sluice to device),
- * reap (device to Sluice), post (Sluice to guest). All under hub->lock.
+ * Commands through a hub: fetch (guest to Sluice) and issue (Sluice to
+ * device); completions come back in cq.c. All under hub->lock.
  */
-#include <errno.h>
-
 #include "irq.h"
 #include "nvme.h"
 #include "page.h"
@@ -14,36 +12,9 @@ static struct hub *hub_of(const struct nvme_request *req)
 	return req->sq->hub;
 }
 
-static u32 advance(u32 index, u32 size)
+static void wait(struct nvme_request *req)
 {
-	return index + 1 == size ? 0 : index + 1;
-}
-
-static u32 distance(u32 from, u32 to, u32 size)
-{
-	return to >= from ? to - from : to + size - from;
-}
-
-/* ---- Places in the guest's completion queue -------------------------------- */
-
-/* Full is one less than its size (4.1.2). */
-static bool has_place(const struct hub *hub)
-{
-	const struct guest_ring *ring = &hub->guest;
-	u32 unread = distance(ring->head, ring->tail, ring->size);
-
-	return hub->place_count + unread < ring->size - 1;
-}
-
-bool hub_take_place(struct nvme_request *req)
-{
-	struct hub *hub = hub_of(req);
-
-	if (!has_place(hub))
-		return false;
-	hub->place_count++;
-	req->has_place = true;
-	return true;
+	list_add_tail(&hub_of(req)->waiting, &req->node);
 }
 
 /* ---- Issue ------------------------------------------------------------------ */
@@ -65,6 +36,10 @@ static void enter_device(struct nvme_request *req)
 
 	ASSERT(req->owner == OWNER_HUB);
 	req->owner = OWNER_DEVICE;
+	if (hub->is_direct) {
+		direct_add_cid(req);
+		return;
+	}
 	if (is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy + 1);
@@ -79,6 +54,10 @@ void hub_leave_device(struct nvme_request *req)
 
 	ASSERT(req->owner == OWNER_DEVICE);
 	req->owner = OWNER_HUB;
+	if (hub->is_direct) {
+		direct_remove_cid(req);
+		return;
+	}
 	if (is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy - 1);
@@ -120,17 +99,48 @@ static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
 				       data->is_sgl && !data->copy ?
 				       NVME_PSDT_SGL : NVME_PSDT_PRP);
 	}
-	sqe->cid = req->slot;
+	sqe->cid = request_device_id(req);
 }
 
-/* The ring has more entries than there are slots, so it is never full. */
+/* Before the device could answer: nobody sees that answer but us. */
+static void make_special(struct nvme_request *req)
+{
+	struct hub *hub = hub_of(req);
+
+	req->is_special = true;
+	if (!hub->special_count++)
+		direct_close(hub);
+}
+
+/* Two commands of one id at the device could not be told apart: the second
+ * waits, where a device would do either. */
+static bool is_id_free(const struct nvme_request *req)
+{
+	return !req->sq->is_direct ||
+		!direct_find_cid(req->sq, req->sqe.cid);
+}
+
+/*
+ * The ring has more entries than there are slots, so it is never full; of a
+ * direct queue hub_ring_sq() has seen to it. There the place is the guest's.
+ */
 static void issue(struct nvme_request *req)
 {
 	struct shadow_ring *ring = &req->sq->shadow;
 	struct nvme_sqe *entries = ring->entries;
 
+	if (!is_id_free(req)) {
+		req->stage = STAGE_ISSUE;
+		wait(req);
+		return;
+	}
+	if (req->sq->is_direct)
+		ASSERT(ring_advance(ring->tail, ring->size) ==
+		       req->sq->guest.head);
+	if (req->is_carrier && req->sq->is_direct)
+		make_special(req);
 	build_sqe(req, &entries[ring->tail]);
-	ring->tail = advance(ring->tail, ring->size);
+	ring->tail = ring_advance(ring->tail, ring->size);
 	enter_device(req);
 }
 
@@ -149,11 +159,6 @@ static void kick(struct hub *hub)
 		barrier_write();
 		regs_kick(hub->host, sq->id, false, sq->kicked);
 	}
-}
-
-static void wait(struct nvme_request *req)
-{
-	list_add_tail(&hub_of(req)->waiting, &req->node);
 }
 
 /* As soon as the guest has a place for the completion. */
@@ -214,7 +219,7 @@ static bool ask_chain(struct nvme_request *req)
 
 void hub_go_on(struct nvme_request *req)
 {
-	if (req->stage == STAGE_CARRY) {
+	if (req->stage == STAGE_CARRY || req->stage == STAGE_ISSUE) {
 		carry(req);
 		return;
 	}
@@ -267,10 +272,13 @@ static void issue_own(struct hub *hub)
 
 /* ---- Fetch ---------------------------------------------------------------------- */
 
+/* Of a direct queue nothing passes what an interceptor holds. */
 static bool can_fetch(const struct sq *sq)
 {
+	if (sq->is_direct && sq->held_count)
+		return false;
 	return sq->guest.head != sq->guest.tail && sq->free_count &&
-		sq->guest_used < sq->guest_slots && has_place(sq->hub);
+		sq->guest_used < sq->guest_slots && hub_has_place(sq->hub);
 }
 
 /* What waits for pages has waited long enough to go first: a stream of small
@@ -291,7 +299,7 @@ static void fetch_one(struct sq *sq)
 	req->sqe = entries[sq->guest.head];
 	/* The copy before anything that judges it: nothing is read again. */
 	barrier_compiler();
-	sq->guest.head = advance(sq->guest.head, sq->guest.size);
+	sq->guest.head = ring_advance(sq->guest.head, sq->guest.size);
 	sq->guest_used++;
 	hub_take_place(req);
 	status = command_decode(req);
@@ -329,125 +337,33 @@ static void fetch(struct hub *hub)
 		list_add_tail(&hub->sqs, first);
 }
 
-/* ---- Post ------------------------------------------------------------------------- */
-
-static void write_cqe(struct nvme_cqe *to, const struct nvme_cqe *from)
+static bool is_blocked_now(const struct hub *hub)
 {
-	WRITE_ONCE(to->result, from->result);
-	WRITE_ONCE(to->reserved, 0);
-	WRITE_ONCE(to->sq_head, from->sq_head);
-	WRITE_ONCE(to->sq_id, from->sq_id);
-	WRITE_ONCE(to->cid, from->cid);
-	/* The entry before the phase that makes it valid (4.6). */
-	WRITE_LAST(to->status, from->status);
+	struct list *node;
+
+	if (!list_is_empty(&hub->waiting))
+		return true;
+	list_for_each(node, &hub->sqs) {
+		const struct sq *sq = container_of(node, struct sq, node);
+
+		if (sq->guest.head != sq->guest.tail)
+			return true;
+	}
+	return false;
 }
 
-static void post(struct nvme_request *req)
+/* Of what waits for another command's end, no doorbell tells. */
+static void watch_if_blocked(struct hub *hub)
 {
-	struct hub *hub = hub_of(req);
-	struct guest_ring *ring = &hub->guest;
-	struct nvme_cqe *entries = ring->entries;
-	struct nvme_cqe cqe = {
-		.result = req->completion.result,
-		.sq_head = req->sq->guest.head,
-		.sq_id = req->sq->id,
-		.cid = req->sqe.cid,
-		.status = req->completion.status << 1 | ring->phase,
-	};
+	bool is_blocked = hub->is_direct && is_blocked_now(hub);
 
-	ASSERT(req->has_place);
-	write_cqe(&entries[ring->tail], &cqe);
-	hub->shadow_heads[ring->tail] = hub->shadow.head;
-	ring->tail = advance(ring->tail, ring->size);
-	ring->phase ^= !ring->tail;
-	request_free(req);
-}
-
-/* ---- Reap -------------------------------------------------------------------------- */
-
-/* The device may use entries before `head` again, and drop its interrupt. */
-static void acknowledge(struct hub *hub, u32 head)
-{
-	if (hub->acknowledged == head)
+	if (is_blocked == hub->is_blocked)
 		return;
-	hub->acknowledged = head;
-	regs_kick(hub->host, hub->id, true, head);
-}
-
-static void complete_guest(struct nvme_request *req, const struct nvme_cqe *cqe)
-{
-	if (!req->is_carrier) {
-		req->completion.result = cqe->result;
-		req->completion.status = cqe->status >> 1;
-		if (req->cmd.admin && !admin_complete(req))
-			return;
-	}
-	chain_complete(req);
-	post(req);
-}
-
-static struct nvme_request *find_request(struct hub *hub, u16 sq_id, u16 slot)
-{
-	struct sq *sq = sq_find(hub, sq_id);
-	struct nvme_request *req;
-
-	if (!sq || slot >= sq->slot_count)
-		return NULL;
-	req = &sq->slots[slot];
-	return req->owner == OWNER_DEVICE || req->owner == OWNER_LOST ?
-		req : NULL;
-}
-
-static void complete(struct hub *hub, const struct nvme_cqe *cqe)
-{
-	struct nvme_request *req = find_request(hub, cqe->sq_id, cqe->cid);
-
-	if (!req) {
-		log_limited(LOG_WARN, "%s: cq%u: device completed cid %u of sq%u, "
-			    "which is not under way", hub->host->name, hub->id,
-			    cqe->cid, cqe->sq_id);
-	} else if (req->owner == OWNER_LOST) {
-		request_free(req);
-	} else {
-		hub_leave_device(req);
-		if (!req->own) {
-			complete_guest(req, cqe);
-			return;
-		}
-		run_done(req->own, cqe->status >> 1, cqe->result);
-		request_free(req);
-	}
-}
-
-static const struct nvme_cqe *next_cqe(const struct hub *hub)
-{
-	const struct nvme_cqe *entries = hub->shadow.entries;
-	const struct nvme_cqe *cqe = &entries[READ_ONCE(hub->shadow.head)];
-
-	/* The phase before the entry that it makes valid. */
-	return (READ_FIRST(cqe->status) & 1) == READ_ONCE(hub->shadow.phase) ?
-		cqe : NULL;
-}
-
-bool hub_has_completion(const struct hub *hub)
-{
-	return next_cqe(hub) != NULL;
-}
-
-void hub_reap(struct hub *hub)
-{
-	struct shadow_ring *ring = &hub->shadow;
-	const struct nvme_cqe *next;
-	struct nvme_cqe cqe;
-
-	while ((next = next_cqe(hub))) {
-		cqe = *next;
-		WRITE_ONCE(ring->head, advance(ring->head, ring->size));
-		WRITE_ONCE(ring->phase, ring->phase ^ !ring->head);
-		complete(hub, &cqe);
-	}
-	if (hub->guest.head == hub->guest.tail)
-		acknowledge(hub, ring->head);
+	hub->is_blocked = is_blocked;
+	if (is_blocked)
+		irq_watch_get();
+	else
+		irq_watch_put();
 }
 
 void hub_work(struct hub *hub)
@@ -460,34 +376,35 @@ void hub_work(struct hub *hub)
 	issue_own(hub);
 	fetch(hub);
 	kick(hub);
+	watch_if_blocked(hub);
 }
 
-/* ---- The guest's doorbells ------------------------------------------------------------ */
+/* ---- The guest's doorbell ------------------------------------------------------------- */
+
+/*
+ * A direct queue's places are the shadow's: one may be filled again when a
+ * completion has said that the device has fetched it, which is also how the
+ * guest knows (4.1).
+ */
+static bool has_room(const struct sq *sq, u32 tail)
+{
+	u32 size = sq->guest.size;
+
+	return !sq->is_direct ||
+		ring_distance(sq->guest.tail, tail, size) <=
+		size - 1 - ring_distance(sq->device_head, sq->guest.tail,
+					 size);
+}
 
 void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail)
 {
-	if (tail >= sq->guest.size)
+	if (hub->is_direct) {
+		direct_watch(hub);
+		hub_reap(hub);
+	}
+	if (tail >= sq->guest.size || !has_room(sq, tail))
 		log_limited(LOG_WARN, "%s: sq%u: tail %u of %u",
 			    hub->host->name, sq->id, tail, sq->guest.size);
 	else
 		sq->guest.tail = tail;
-}
-
-void hub_ring_cq(struct hub *hub, u32 head)
-{
-	struct guest_ring *ring = &hub->guest;
-	u32 unread = distance(ring->head, ring->tail, ring->size);
-
-	if (head >= ring->size ||
-	    distance(ring->head, head, ring->size) > unread) {
-		log_limited(LOG_WARN, "%s: cq%u: head %u of %u, %u unread",
-			    hub->host->name, hub->id, head, ring->size, unread);
-		return;
-	}
-	ring->head = head;
-	if (head == ring->tail)
-		acknowledge(hub, hub->shadow.head);
-	else
-		acknowledge(hub, hub->shadow_heads[head ? head - 1 :
-						   ring->size - 1]);
 }

@@ -14,7 +14,8 @@
  *	dptr.c, sgl.c	walk its PRPs or SGL into the request's own pages
  *	chain.c		asks the interceptors: pass, hold, or done
  *	admin.c		what Sluice itself does with an admin command
- *	hub.c		issue and kick; later reap and post
+ *	hub.c		issue and kick
+ *	cq.c		later reap and post
  * Beside it: queue.c (memory and tables of hubs and queues), ctrl.c (enable,
  * disable, reset), own.c (what Sluice asks the device), ns.c (namespaces),
  * run.c (everything that crosses hubs), io.c (nvme_io.h), attach.c (PCI).
@@ -26,8 +27,11 @@
  * follows the guest's: the device then raises, coalesces and withdraws
  * interrupts as if the guest's queue were its own.
  *
- * Completions take the relayed path. The direct path would be a property of
- * a hub too, chosen in admin.c when the queue is created.
+ * That is the relayed path. Where no interceptor wants to see completions, a
+ * queue takes the direct one, chosen when it is created: the device is given
+ * the guest's own completion queue and vector, and the guest's ids at the
+ * guest's places in the shadow queue, so what it posts is right without us;
+ * direct.c says why that can be believed.
  *
  * Lock order, outer first:
  *	host->lock	registers, life cycle
@@ -58,6 +62,7 @@
 #define NVME_QUEUE_IDS (NVME_QUEUE_MAX + 2)	/* and 0, and Sluice's own */
 #define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
 #define NVME_ADMIN_SLOTS 64
+#define NVME_CID_BUCKETS 64	/* a power of two */
 #define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
 #define NVME_CHAIN_MAX 8
 #define NVME_LIST_MAX 9		/* pages of PRPs or SGL of a request: 8 MiB,
@@ -67,6 +72,7 @@
 #define NVME_HOST_REQUEST_MAX 64
 #define NVME_HOST_SLOTS 4	/* of a guest's queue, kept for Sluice */
 #define NVME_POOL_PAGES 512	/* PRP lists and copies of a controller */
+#define NVME_WINDOW_WORDS 64	/* a power of two */
 #define NVME_SPIN_US 2000	/* for a guest that polls */
 #define NVME_HOST_DEADLINE_US 5000000
 
@@ -114,18 +120,22 @@ enum nvme_stage {
 	STAGE_DATA,		/* needs pages for its data */
 	STAGE_CHAIN,		/* interceptors from `next_entry` on */
 	STAGE_CARRY,		/* answered: needs a carrier */
+	STAGE_ISSUE,		/* direct: waits for its id to be free */
 };
 
 struct nvme_request {
 	struct list node;	/* sq->free, hub->waiting or host->inbox */
 	struct sq *sq;
-	u16 slot;		/* command id on the device */
+	u16 slot;		/* command id on the device; direct: cid is */
+	u16 next_cid;		/* of the bucket: slot + 1 */
 	u8 owner, stage;
 	u8 next_entry;		/* of the chain; those before have seen it */
 	bool has_place;		/* in the guest's completion queue */
 	bool is_carrier;	/* `completion` is the answer */
 	bool is_flush;		/* the device gets a Flush instead */
 	bool is_paused;		/* by a hook */
+	bool is_special;	/* direct: its completion is not the device's
+				 * alone; counted while it is there */
 	bool after_refresh;	/* waits until namespaces are read again */
 	bool in_inbox;		/* atomic */
 	bool is_finished;	/* in the inbox to be answered */
@@ -149,7 +159,10 @@ struct sq {
 	u16 guest_used;
 	u16 held_count;		/* by interceptors */
 	bool is_dead;		/* out of the tables */
+	bool is_direct;		/* as its hub; the rings are one by one */
 	u32 kicked;		/* shadow tail the device knows */
+	u32 device_head;	/* direct: as the last completion said */
+	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	size_t shadow_pages, page_count;
@@ -162,8 +175,13 @@ struct hub {
 	u16 id;			/* completion queue */
 	bool is_polled;		/* the guest gets no interrupt */
 	bool is_dead;		/* out of the tables */
+	bool is_direct;		/* `shadow` is the guest's own memory */
+	bool has_window;	/* direct: in host->windows */
+	bool is_watched;	/* direct: the guest cannot write it */
+	bool is_blocked;	/* direct: interrupts exit, to go on */
 	struct lock lock;
 	u32 users;		/* atomic; see above */
+	u32 special_count;	/* direct: the guest cannot read it either */
 	u32 busy;		/* commands at the device, events apart */
 	u32 place_count;	/* promised in the guest's queue */
 	struct list sqs, dead_sqs;
@@ -206,6 +224,13 @@ struct chain_entry {
 	struct nvme_io_interceptor *interceptor;
 	const struct nvme_io_plugin *plugin;
 	bool is_off;		/* failed, and `fail=` is open */
+};
+
+/* Guest memory of a direct completion queue; see direct.c. */
+struct direct_window {
+	struct mmio_region region;	/* size 0: none */
+	struct nvme_host *host;
+	u16 id;
 };
 
 enum ctrl_state {
@@ -263,6 +288,8 @@ struct nvme_host {
 	struct lock table_lock;
 	struct hub *hubs[NVME_QUEUE_IDS];
 	struct sq *sqs[NVME_QUEUE_IDS];
+	struct direct_window windows[NVME_QUEUE_IDS];
+	u64 window_pages[NVME_WINDOW_WORDS];	/* a hash of their pages */
 	u16 granted;		/* I/O pairs the device gave */
 	u16 guest_queues;	/* the guest may have: its own setting */
 	u16 guest_queues_max;
@@ -362,8 +389,12 @@ void own_want_refresh(struct nvme_host *host);
 /* NULL: no memory. guest_size 0: no guest side. Not yet in a table. */
 struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
 		      void *guest_entries, u32 guest_size);
+struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
+			     void *guest_entries, u32 guest_size);
 struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
 		    u32 guest_size);
+struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
+			   u32 guest_size);
 /* Only of one that never was in a table. NULL is allowed. */
 void sq_free(struct sq *sq);
 
@@ -388,23 +419,67 @@ void request_free(struct nvme_request *req);
 
 /* ---- hub.c: hub->lock held ---------------------------------------------- */
 
-/* The guest's doorbells, value not yet checked. */
+/* The guest's submission doorbell, value not yet checked. */
 void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail);
-void hub_ring_cq(struct hub *hub, u32 head);
-/* What the device has completed. */
-void hub_reap(struct hub *hub);
 /* Completions, then what waits, then the guest's queues, then doorbells. */
 void hub_work(struct hub *hub);
 /* A request goes on after its owner let it go. */
 void hub_go_on(struct nvme_request *req);
 /* The guest gets req->completion, by way of a carrier. */
 void hub_answer(struct nvme_request *req, u16 status, u32 result);
+/* No longer at the device, nor counted as such. */
+void hub_leave_device(struct nvme_request *req);
+
+/* ---- cq.c: hub->lock held ------------------------------------------------ */
+
+/* What the device has completed. */
+void hub_reap(struct hub *hub);
+/* The guest's completion doorbell, value not yet checked. */
+void hub_ring_cq(struct hub *hub, u32 head);
 /* Room for one more of the guest's completions? */
+bool hub_has_place(const struct hub *hub);
 bool hub_take_place(struct nvme_request *req);
 /* Called without the lock: is a completion there? */
 bool hub_has_completion(const struct hub *hub);
-/* No longer at the device, nor counted as such. */
-void hub_leave_device(struct nvme_request *req);
+
+static inline u32 ring_advance(u32 index, u32 size)
+{
+	return index + 1 == size ? 0 : index + 1;
+}
+
+static inline u32 ring_distance(u32 from, u32 to, u32 size)
+{
+	return to >= from ? to - from : to + size - from;
+}
+
+/* ---- direct.c -------------------------------------------------------------- */
+
+/*
+ * A hub whose completion queue is the guest's `entries`, or NULL: it takes
+ * the relayed path. Admin hub->lock held.
+ */
+struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
+			     u32 size, bool has_interrupt);
+/* No DMA of the guest's may go there. Any lock may be held. */
+bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size);
+/* All that follow with hub->lock held. Before the first command. */
+void direct_watch(struct hub *hub);
+/* Before the first of special_count is issued, after the last is reaped. */
+void direct_close(struct hub *hub);
+void direct_open(struct hub *hub);
+/* When the hub leaves the tables, or never got there. */
+void direct_release(struct hub *hub);
+
+/* Commands at the device by their id: of a direct queue, the guest's own. */
+void direct_add_cid(struct nvme_request *req);
+void direct_remove_cid(struct nvme_request *req);
+struct nvme_request *direct_find_cid(struct sq *sq, u16 cid);
+
+/* The id the device knows it by. */
+static inline u16 request_device_id(const struct nvme_request *req)
+{
+	return req->sq->is_direct ? req->sqe.cid : req->slot;
+}
 
 /* ---- command.c ----------------------------------------------------------- */
 

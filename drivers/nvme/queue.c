@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "irq.h"
 #include "nvme.h"
 #include "page.h"
 
@@ -13,33 +14,55 @@ static size_t pages_of(size_t size)
 	return (size + PAGE_MASK) >> PAGE_SHIFT;
 }
 
-struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
-		      void *guest_entries, u32 guest_size)
+static struct hub *alloc_hub(struct nvme_host *host, u16 id, size_t size)
 {
-	size_t size = sizeof(struct hub) + guest_size * sizeof(u16);
 	struct hub *hub = page_alloc(pages_of(size));
 
 	if (!hub)
 		return NULL;
 	hub->page_count = pages_of(size);
-	hub->shadow_pages = pages_of(shadow_size * sizeof(struct nvme_cqe));
-	hub->shadow.entries = page_alloc(hub->shadow_pages);
-	if (!hub->shadow.entries) {
-		page_free(hub, hub->page_count);
-		return NULL;
-	}
 	hub->host = host;
 	hub->id = id;
 	hub->users = 1;
 	list_init(&hub->sqs);
 	list_init(&hub->dead_sqs);
 	list_init(&hub->waiting);
-	hub->shadow.size = shadow_size;
 	hub->shadow.phase = true;
-	hub->guest.entries = guest_entries;
-	hub->guest.size = guest_size;
 	hub->guest.phase = true;
 	hub->shadow_heads = (u16 *)(hub + 1);
+	return hub;
+}
+
+struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
+		      void *guest_entries, u32 guest_size)
+{
+	struct hub *hub = alloc_hub(host, id, sizeof(struct hub) +
+				    guest_size * sizeof(u16));
+
+	if (!hub)
+		return NULL;
+	hub->shadow_pages = pages_of(shadow_size * sizeof(struct nvme_cqe));
+	hub->shadow.entries = page_alloc(hub->shadow_pages);
+	if (!hub->shadow.entries) {
+		page_free(hub, hub->page_count);
+		return NULL;
+	}
+	hub->shadow.size = shadow_size;
+	hub->guest.entries = guest_entries;
+	hub->guest.size = guest_size;
+	return hub;
+}
+
+struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
+			     void *guest_entries, u32 guest_size)
+{
+	struct hub *hub = alloc_hub(host, id, sizeof(struct hub));
+
+	if (!hub)
+		return NULL;
+	hub->is_direct = true;
+	hub->shadow.entries = guest_entries;
+	hub->shadow.size = hub->guest.size = guest_size;
 	return hub;
 }
 
@@ -56,8 +79,7 @@ static void init_slots(struct sq *sq, u32 count)
 	}
 }
 
-struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
-		    u32 guest_size)
+static struct sq *alloc_sq(u32 slot_count, u32 shadow_size)
 {
 	size_t size = sizeof(struct sq) +
 		slot_count * sizeof(struct nvme_request);
@@ -66,19 +88,43 @@ struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
 	if (!sq)
 		return NULL;
 	sq->page_count = pages_of(size);
-	/* One more than slots: a ring with as many entries is never full. */
-	sq->shadow.size = slot_count + 1;
+	sq->shadow.size = shadow_size;
 	sq->shadow_pages = pages_of(sq->shadow.size * sizeof(struct nvme_sqe));
 	sq->shadow.entries = page_alloc(sq->shadow_pages);
 	if (!sq->shadow.entries) {
 		page_free(sq, sq->page_count);
 		return NULL;
 	}
-	sq->id = id;
 	list_init(&sq->node);
+	init_slots(sq, slot_count);
+	return sq;
+}
+
+/* One place more than slots: a ring with as many is never full. */
+struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
+		    u32 guest_size)
+{
+	struct sq *sq = alloc_sq(slot_count, slot_count + 1);
+
+	if (!sq)
+		return NULL;
+	sq->id = id;
 	sq->guest.entries = guest_entries;
 	sq->guest.size = guest_size;
-	init_slots(sq, slot_count);
+	return sq;
+}
+
+struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
+			   u32 guest_size)
+{
+	struct sq *sq = alloc_sq(slot_count, guest_size);
+
+	if (!sq)
+		return NULL;
+	sq->id = id;
+	sq->is_direct = true;
+	sq->guest.entries = guest_entries;
+	sq->guest.size = guest_size;
 	return sq;
 }
 
@@ -103,7 +149,9 @@ void hub_put(struct hub *hub)
 	if (!hub || __atomic_sub_fetch(&hub->users, 1, __ATOMIC_ACQ_REL))
 		return;
 	ASSERT(list_is_empty(&hub->sqs) && list_is_empty(&hub->dead_sqs));
-	page_free(hub->shadow.entries, hub->shadow_pages);
+	direct_release(hub);
+	if (hub->shadow_pages)
+		page_free(hub->shadow.entries, hub->shadow_pages);
 	page_free(hub, hub->page_count);
 }
 
@@ -173,7 +221,8 @@ int sq_publish(struct hub *hub, struct sq *sq)
 
 	lock_assert_held(&hub->lock);
 	lock_acquire(&host->table_lock);
-	if (!host->sqs[sq->id] && !hub->is_dead) {
+	if (!host->sqs[sq->id] && !hub->is_dead &&
+	    sq->is_direct == hub->is_direct) {
 		sq->hub = hub;
 		host->sqs[sq->id] = sq;
 		list_add_tail(&hub->sqs, &sq->node);
@@ -243,6 +292,9 @@ void hub_retire(struct hub *hub)
 	hub->is_dead = true;
 	list_for_each_safe(node, after, &hub->sqs)
 		sq_retire(container_of(node, struct sq, node));
+	direct_release(hub);
+	if (hub->is_blocked)
+		irq_watch_put();
 	lock_release(&hub->lock);
 	hub_put(hub);
 }

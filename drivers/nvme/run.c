@@ -130,24 +130,30 @@ void run_set_online(struct nvme_host *host, bool is_online)
 /* ---- Out of the lists: no lock held --------------------------------------------- */
 
 /* Whoever may issue a command watches before it takes the lock: to begin to
- * watch can mean waiting for other CPUs. */
-static void enter_hub(struct hub *hub)
+ * watch can mean waiting for other CPUs. Direct ones need no watch. */
+static bool enter_hub(struct hub *hub)
 {
-	irq_watch_get();
+	bool watches = !hub->is_direct;
+
+	if (watches)
+		irq_watch_get();
 	lock_acquire(&hub->lock);
+	return watches;
 }
 
-static void leave_hub(struct hub *hub)
+static void leave_hub(struct hub *hub, bool watches)
 {
 	lock_release(&hub->lock);
-	irq_watch_put();
+	if (watches)
+		irq_watch_put();
 }
 
 static void visit(struct hub *hub)
 {
-	enter_hub(hub);
+	bool watches = enter_hub(hub);
+
 	hub_work(hub);
-	leave_hub(hub);
+	leave_hub(hub, watches);
 }
 
 static void visit_hubs(struct nvme_host *host)
@@ -191,6 +197,7 @@ static void drain_inbox(struct nvme_host *host)
 	struct nvme_request *req;
 	struct list *node;
 	struct hub *hub;
+	bool watches;
 
 	for (;;) {
 		lock_acquire(&host->inbox_lock);
@@ -201,9 +208,9 @@ static void drain_inbox(struct nvme_host *host)
 		req = container_of(node, struct nvme_request, node);
 		/* The reference that it held: see hold() in hub.c. */
 		hub = req->sq->hub;
-		enter_hub(hub);
+		watches = enter_hub(hub);
 		let_go(req);
-		leave_hub(hub);
+		leave_hub(hub, watches);
 		hub_put(hub);
 	}
 }
@@ -392,16 +399,23 @@ static bool is_alone(struct nvme_host *host)
 		READ_ONCE(host->busy) <= READ_ONCE(host->own_count);
 }
 
+static bool is_waited_for(struct nvme_host *host, const struct hub *hub)
+{
+	return (hub->is_polled && READ_ONCE(hub->busy)) || is_alone(host);
+}
+
 /*
  * A guest that polls its queue in memory makes no exit, and Sluice's own
  * commands raise no interrupt: those are waited for here, for a while.
  */
 static void spin(struct nvme_host *host, struct hub *hub)
 {
-	u64 deadline_us = clock_deadline_us(NVME_SPIN_US);
+	u64 deadline_us;
 
-	while (((hub->is_polled && READ_ONCE(hub->busy)) || is_alone(host)) &&
-	       !clock_is_past(deadline_us)) {
+	if (!is_waited_for(host, hub))
+		return;
+	deadline_us = clock_deadline_us(NVME_SPIN_US);
+	while (is_waited_for(host, hub) && !clock_is_past(deadline_us)) {
 		run_poll(host);
 		cpu_relax();
 	}
@@ -423,6 +437,7 @@ static void ring(struct hub *hub, u16 id, bool is_cq, u32 value)
 void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 {
 	struct hub *hub = is_cq ? hub_get(host, id) : hub_get_by_sq(host, id);
+	bool watches;
 
 	if (!hub || !hub->guest.size) {
 		log_limited(LOG_WARN, "%s: doorbell of %s%u, which is not there",
@@ -430,9 +445,9 @@ void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 		hub_put(hub);
 		return;
 	}
-	enter_hub(hub);
+	watches = enter_hub(hub);
 	ring(hub, id, is_cq, value);
-	leave_hub(hub);
+	leave_hub(hub, watches);
 	run_all(host);
 	spin(host, hub);
 	hub_put(hub);

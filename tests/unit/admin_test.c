@@ -474,6 +474,7 @@ TEST(a_changed_namespace_is_read_again_before_the_guest_hears_of_it)
 	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
 	guest_put(&guest.admin, &sqe);
 	guest_ring(&guest.admin);
+	fake_nvme_tick();
 	fake_nvme_add(7, 9, 100);
 	CHECK(fake_nvme_event(0x00040002));
 	guest_read32(NVME_REG_CSTS);

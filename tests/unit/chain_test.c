@@ -188,6 +188,7 @@ TEST(a_refused_command_never_reaches_the_device)
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_VERIFY, 0, 1, NULL);
 	u32 result;
 
+	fake_relayed();
 	start_with(0);
 	fake_double.answer = refuse;
 	CHECK_EQ(guest_run(&sq, &sqe, &result), NVME_IO_ACCESS_DENIED);
@@ -252,6 +253,7 @@ TEST(a_held_command_waits_and_others_pass_it)
 	struct nvme_cqe cqe;
 	u16 cid;
 
+	fake_relayed();
 	start_with(0);
 	fake_double.answer = hold;
 	cid = guest_put(&sq, &sqe);

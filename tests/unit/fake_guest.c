@@ -154,9 +154,13 @@ void guest_ring(const struct guest_sq *sq)
 
 bool guest_poll(struct guest_cq *cq, struct nvme_cqe *cqe)
 {
-	if ((READ_FIRST(cq->entries[cq->head].status) & 1) != cq->phase)
+	u64 entry = (u64)&cq->entries[cq->head];
+	u64 *words = (u64 *)cqe;
+
+	if ((fake_guest_read(entry + 14, 2) & 1) != cq->phase)
 		return false;
-	*cqe = *(struct nvme_cqe *)&cq->entries[cq->head];
+	words[0] = fake_guest_read(entry, 8);
+	words[1] = fake_guest_read(entry + 8, 8);
 	cq->head = (cq->head + 1) % cq->size;
 	cq->phase ^= !cq->head;
 	cqe->status >>= 1;

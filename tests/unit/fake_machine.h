@@ -22,6 +22,7 @@ struct fake_machine {
 	size_t sluice_page_limit;	/* page_alloc() fails beyond */
 	int watch_count;		/* irq_watch_get() minus put() */
 	u32 direct_irq_count;		/* came while nobody watched */
+	u32 trap_count;			/* accesses of the guest that exited */
 	struct pci_device pci;
 	u8 config[4096];
 	/* The device behind FAKE_BAR. */
@@ -34,6 +35,8 @@ extern struct fake_machine fake_machine;
 void fake_machine_init(void);
 /* A line of sluice.conf; 0 or -EINVAL. */
 int fake_configure(const char *key, const char *value);
+/* Before attach(): no direct queues. */
+void fake_relayed(void);
 /* The driver's attach(), by its section. */
 int fake_machine_attach(void);
 

@@ -50,6 +50,7 @@ TEST(blocks_written_are_on_the_device_and_read_back_byte_for_byte)
 	struct nvme_sqe sqe;
 	u8 *out, *in;
 
+	fake_relayed();
 	start_with_queues(16);
 	out = random_data(40 * 512);
 	in = (u8 *)fake_ram(40 * 512 + 4096, 4096) + 1536;
@@ -73,6 +74,7 @@ TEST(an_idle_controller_is_not_watched)
 {
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
 
+	fake_relayed();
 	start_with_queues(16);
 	CHECK_EQ(fake_machine.watch_count, 0);
 	guest_put(&sq, &sqe);
@@ -109,7 +111,9 @@ TEST(the_guest_sees_an_interrupt_for_what_was_posted)
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
 	struct nvme_cqe cqe;
 
+	fake_relayed();
 	start_with_queues(16);
+	fake_nvme.interrupt_is_pending = false;
 	fake_nvme.interrupt_count = 0;
 	guest_put(&sq, &sqe);
 	guest_ring(&sq);
@@ -182,6 +186,7 @@ TEST(a_full_guest_cq_stops_fetching)
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
 	u8 *seen = calloc(65536, 1);
 
+	fake_relayed();
 	guest_start();
 	CHECK_EQ(guest_create_cq(&cq, 1, 4, true), 0);
 	CHECK_EQ(guest_create_sq(&sq, 1, 64, &cq), 0);
@@ -302,6 +307,7 @@ TEST(a_completion_for_no_command_is_logged_and_dropped)
 {
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
 
+	fake_relayed();
 	start_with_queues(16);
 	fake_nvme_post(1, 999, 0, 0);
 	fake_nvme_post(1, 3, 0, 0);

@@ -180,6 +180,7 @@ TEST(guest_and_host_requests_run_at_the_same_time)
 	struct nvme_cqe cqe;
 	u32 max = 0, done = 0;
 
+	fake_relayed();
 	start();
 	fake_nvme.out_of_order = true;
 	for (int i = 0; i < 200; i++) {

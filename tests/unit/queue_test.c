@@ -149,6 +149,7 @@ TEST(vector_and_priority_of_a_queue_are_what_the_guest_asked_for)
 			     0x07ff0003, ring), 0);
 	CHECK_EQ(fake_nvme_last(true, NVME_ADMIN_CREATE_CQ)->cdw11,
 		 0x07ff0003);
+	ring = fake_ram(4096, 4096);
 	for (u32 priority = 0; priority < 4; priority++) {
 		u32 cdw11 = 1 << 16 | priority << 1 | NVME_QUEUE_PC;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Each TEST() of each program in build/host, in a process of its own; those
-of threads in build/tsan, too."""
+of threads in build/tsan, too, and those of queues on the relayed path, too."""
+import os
 import pathlib
 import subprocess
 
@@ -10,6 +11,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 HOST = ROOT / "build" / "host"
 TSAN = ROOT / "build" / "tsan"
 TIMEOUT_S = 120
+EITHER_PATH = ["admin_test", "chain_test", "ctrl_test", "hub_test", "own_test",
+               "sgl_test", "threads_test"]
 
 
 def programs():
@@ -29,11 +32,19 @@ def sentences(program):
 def cases():
     for program in programs():
         for name in sentences(program):
-            yield pytest.param(program, name, id=f"{program.stem}-{name}")
+            yield pytest.param(program, name, None,
+                               id=f"{program.stem}-{name}")
+            if program.stem in EITHER_PATH:
+                yield pytest.param(program, name, "relayed",
+                                   id=f"{program.stem}-{name}-relayed")
 
 
-@pytest.mark.parametrize("program, name", cases())
-def test_unit(program, name):
+@pytest.mark.parametrize("program, name, completions", cases())
+def test_unit(program, name, completions):
+    environment = dict(os.environ)
+    if completions:
+        environment["COMPLETIONS"] = completions
     done = subprocess.run([program, name], text=True, timeout=TIMEOUT_S,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                          env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"\n{done.stdout}"
