@@ -363,7 +363,8 @@ enum nvme_io_operation { NVME_IO_READ, NVME_IO_WRITE, NVME_IO_FLUSH };
 
 /*
  * The same with the command's status: the device's, or NVME_IO_TIMED_OUT
- * after five seconds, or NVME_IO_ABORTED when the controller was reset.
+ * after five seconds, or NVME_IO_ABORTED when the controller was reset, or is
+ * being left by the guest with no queue to send the request to.
  */
 u8 nvme_io_submit(struct nvme_host *host, struct nvme_io_descriptor *desc,
 		  enum nvme_io_operation operation,

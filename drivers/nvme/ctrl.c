@@ -193,6 +193,13 @@ static bool is_stopped(struct nvme_host *host)
 	return csts == ~0u || !(csts & NVME_CSTS_RDY);
 }
 
+/* Do the interceptors agree, or have they had their time? */
+static bool may_leave(struct nvme_host *host)
+{
+	run_abort_stranded(host);
+	return chain_can_stop(host) || clock_is_past(host->deadline_us);
+}
+
 /* First the interceptors agree, then the device, then memory is freed. */
 static void stop(struct nvme_host *host)
 {
@@ -201,7 +208,7 @@ static void stop(struct nvme_host *host)
 		set_state(host, CTRL_STOPPING);
 	}
 	if (!host->device_stops) {
-		if (!chain_can_stop(host) && !clock_is_past(host->deadline_us))
+		if (!may_leave(host))
 			return;
 		host->device_stops = true;
 		run_set_online(host, false);
@@ -214,11 +221,13 @@ static void stop(struct nvme_host *host)
 /* Shutdown leaves the controller enabled; interceptors are asked as well. */
 static void forward_shutdown(struct nvme_host *host)
 {
-	if (!((host->cc ^ host->device_cc) & NVME_CC_SHN))
+	bool is_due = (host->cc ^ host->device_cc) & NVME_CC_SHN;
+
+	/* First, so that what ends after the question leads to the next. */
+	WRITE_ONCE(host->shutdown_waits, is_due);
+	if (!is_due || (host->cc & NVME_CC_SHN && !may_leave(host)))
 		return;
-	if (host->cc & NVME_CC_SHN && !chain_can_stop(host) &&
-	    !clock_is_past(host->deadline_us))
-		return;
+	WRITE_ONCE(host->shutdown_waits, false);
 	write_device_cc(host, true);
 }
 

@@ -281,6 +281,7 @@ struct nvme_host {
 	bool is_hidden;		/* attach failed, fail=closed */
 	bool is_being_reset;	/* a write of FLR is on its way */
 	bool device_stops;	/* EN=0 given to the device */
+	bool shutdown_waits;	/* for interceptors; atomic */
 	u32 device_cc;		/* last written */
 	u64 deadline_us;
 
@@ -370,6 +371,11 @@ static inline bool ctrl_is_ready(const struct nvme_host *host)
 {
 	return READ_ONCE(host->state) == CTRL_READY;
 }
+/* Does a start, a stop or a shutdown wait for host requests to end? */
+static inline bool ctrl_is_waiting(const struct nvme_host *host)
+{
+	return !ctrl_is_ready(host) || READ_ONCE(host->shutdown_waits);
+}
 
 /* ---- own.c -------------------------------------------------------------- */
 
@@ -395,6 +401,8 @@ struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
 		    u32 guest_size);
 struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
 			   u32 guest_size);
+/* Is there any for I/O, the guest's or Sluice's? */
+bool sq_exists(struct nvme_host *host);
 /* Only of one that never was in a table. NULL is allowed. */
 void sq_free(struct sq *sq);
 
@@ -589,5 +597,7 @@ struct nvme_io_descriptor *run_next_own(struct hub *hub);
 void run_wake(struct nvme_host *host, enum run_work work);
 /* Host requests are taken, or (false) all that wait are aborted. */
 void run_set_online(struct nvme_host *host, bool is_online);
+/* Aborts those that wait for a queue which the guest will not create now. */
+void run_abort_stranded(struct nvme_host *host);
 
 #endif

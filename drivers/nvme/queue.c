@@ -261,6 +261,17 @@ static void drop_request(struct nvme_request *req)
 	request_free(req);
 }
 
+bool sq_exists(struct nvme_host *host)
+{
+	bool exists = false;
+
+	lock_acquire(&host->table_lock);
+	for (u32 id = 1; id < NVME_QUEUE_IDS && !exists; id++)
+		exists = host->sqs[id];
+	lock_release(&host->table_lock);
+	return exists;
+}
+
 void sq_retire(struct sq *sq)
 {
 	struct hub *hub = sq->hub;

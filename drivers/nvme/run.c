@@ -127,6 +127,16 @@ void run_set_online(struct nvme_host *host, bool is_online)
 	lock_release(&host->inbox_lock);
 }
 
+void run_abort_stranded(struct nvme_host *host)
+{
+	if (sq_exists(host))
+		return;
+	lock_acquire(&host->inbox_lock);
+	abort_list(&host->own_io, NVME_IO_ABORTED, ~0ull);
+	lock_release(&host->inbox_lock);
+	run_wake(host, RUN_DONE);
+}
+
 /* ---- Out of the lists: no lock held --------------------------------------------- */
 
 /* Whoever may issue a command watches before it takes the lock: to begin to
@@ -233,8 +243,7 @@ static void call_back(struct nvme_io_descriptor *desc)
 	lock_acquire(&host->inbox_lock);
 	WRITE_ONCE(host->own_count, host->own_count - 1);
 	lock_release(&host->inbox_lock);
-	/* A new start waits for the callbacks of the last. */
-	if (!ctrl_is_ready(host))
+	if (ctrl_is_waiting(host))
 		run_wake(host, RUN_STEP);
 }
 

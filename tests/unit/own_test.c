@@ -46,6 +46,7 @@ static void start(void)
 static void on_done(struct nvme_host *host, u16 status, void *arg)
 {
 	CHECK(host == fake_double.host);
+	fake_double.holds_stop = false;
 	done_count++;
 	last_status = status;
 }
@@ -258,6 +259,45 @@ TEST(resets_with_host_requests_under_way_leak_nothing)
 	}
 }
 
+/* ---- The guest leaves while a host request is under way --------------------------- */
+
+#define ENABLED (6 << 16 | 4 << 20 | NVME_CC_EN)
+#define SHUT_DOWN (ENABLED | 1 << 14)
+
+/* It never reads CSTS: no step but those that Sluice makes by itself. */
+static void leave(u32 cc)
+{
+	fake_double.holds_stop = true;
+	CHECK(submit(NVME_IO_READ, 0, 8));
+	guest_write32(NVME_REG_CC, cc);
+	fake_interrupt();
+}
+
+static void check_left_when_read(u32 cc)
+{
+	start();
+	fake_nvme.is_stalled = true;
+	leave(cc);
+	guest_idle(100);
+	CHECK_EQ(fake_nvme.cc, ENABLED);
+	fake_nvme.is_stalled = false;
+	guest_idle(100);
+	fake_interrupt();
+	CHECK_EQ(done_count, 1);
+	CHECK_EQ(last_status, 0);
+	CHECK_EQ(fake_nvme.cc, cc);
+}
+
+TEST(a_disable_goes_on_when_the_last_host_request_is_done)
+{
+	check_left_when_read(ENABLED & ~NVME_CC_EN);
+}
+
+TEST(a_shutdown_goes_on_when_the_last_host_request_is_done)
+{
+	check_left_when_read(SHUT_DOWN);
+}
+
 /* ---- A device with one pair ------------------------------------------------------ */
 
 TEST(with_one_pair_host_requests_ride_in_the_guest_s_queue)
@@ -280,6 +320,28 @@ TEST(with_one_pair_host_requests_ride_in_the_guest_s_queue)
 	poke();
 	CHECK_EQ(done_count, 101);
 	CHECK_EQ(fake_nvme.sqs[1].cq_id, 1);
+}
+
+/* The guest has deleted its queues, or not made any: no request can end. */
+static void check_left_without_queues(u32 cc)
+{
+	boot();
+	fake_nvme.queue_limit = 1;
+	CHECK(guest_enable(0));
+	leave(cc);
+	CHECK_EQ(done_count, 1);
+	CHECK_EQ(last_status, NVME_IO_ABORTED);
+	CHECK_EQ(fake_nvme.cc, cc);
+}
+
+TEST(with_one_pair_a_disable_does_not_wait_for_a_queue)
+{
+	check_left_without_queues(ENABLED & ~NVME_CC_EN);
+}
+
+TEST(with_one_pair_a_shutdown_does_not_wait_for_a_queue)
+{
+	check_left_without_queues(SHUT_DOWN);
 }
 
 static enum nvme_io_verdict read_first(struct nvme_request *req,
