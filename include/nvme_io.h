@@ -297,9 +297,10 @@ u64 *nvme_io_req_private(struct nvme_request *req,
 
 /*
  * The request's data, in the guest's own memory: one logical block, counted
- * from the first of the command. NULL when the request has no such block,
- * when the block straddles two pages that are not adjacent, or lies outside
- * RAM. The guest can change it at any time: look at it once.
+ * from the first of the command. NULL when the request has no such block, or
+ * when the block is not one piece of RAM: in a bit bucket, or spread over
+ * pages or SGL data blocks that are not adjacent, which nvme_io_req_read()
+ * reaches. The guest can change it at any time: look at it once.
  */
 u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 		    u64 lba_offset);
