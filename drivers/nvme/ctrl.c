@@ -146,7 +146,12 @@ void ctrl_fail(struct nvme_host *host, const char *why)
 		  "not given to the guest" : "goes on without interceptors");
 	own_stop(host);
 	chain_switch_off(host);
-	set_state(host, is_closed ? CTRL_FAILED : CTRL_READY);
+	if (is_closed)
+		set_state(host, CTRL_FAILED);
+	else if (own_give_back(host))
+		host->deadline_us = ready_deadline(host);
+	else
+		set_state(host, CTRL_READY);
 }
 
 static void check_prepared(struct nvme_host *host)

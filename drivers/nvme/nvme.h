@@ -251,6 +251,7 @@ struct own {
 	bool is_stale;		/* and nobody wants its answer */
 	bool is_end;		/* of the step */
 	bool is_temporary;	/* the pair is for on_init() only */
+	bool gives_back;	/* it is, as the preparation has failed */
 	u32 cursor;		/* nsid or index, of the step */
 	u32 nn;			/* namespaces the device could have */
 	struct ns_table next;	/* being read */
@@ -383,6 +384,8 @@ static inline bool ctrl_is_waiting(const struct nvme_host *host)
 void own_prepare(struct nvme_host *host);
 void own_step(struct nvme_host *host);	/* as far as it goes now */
 void own_stop(struct nvme_host *host);
+/* Begins to delete a temporary pair. False: none there, or tried before. */
+bool own_give_back(struct nvme_host *host);
 static inline bool own_is_idle(const struct nvme_host *host)
 {
 	return !host->own.step;

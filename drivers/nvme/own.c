@@ -370,16 +370,23 @@ static enum own_next send_delete_sq(struct nvme_host *host)
 	return send_delete(host, NVME_ADMIN_DELETE_SQ);
 }
 
+/*
+ * What the device does not delete it may still write to, so that stays. To
+ * give back is not to fail once more: half of the pair may never have been.
+ */
 static bool done_delete_sq(struct nvme_host *host, u16 status, u32 result)
 {
 	struct hub *hub = host->hubs[host->own_id];
+	struct sq *sq = host->sqs[host->own_id];
 
 	(void)result;
-	lock_acquire(&hub->lock);
-	sq_retire(host->sqs[host->own_id]);
-	lock_release(&hub->lock);
 	host->own.is_end = true;
-	return !status;
+	if (!status && sq) {
+		lock_acquire(&hub->lock);
+		sq_retire(sq);
+		lock_release(&hub->lock);
+	}
+	return !status || host->own.gives_back;
 }
 
 static enum own_next send_delete_cq(struct nvme_host *host)
@@ -389,10 +396,15 @@ static enum own_next send_delete_cq(struct nvme_host *host)
 
 static bool done_delete_cq(struct nvme_host *host, u16 status, u32 result)
 {
+	struct hub *hub = host->hubs[host->own_id];
+
 	(void)result;
-	hub_retire(host->hubs[host->own_id]);
-	host->own_id = 0;
-	return !status;
+	host->own.is_end = true;
+	if (!status && hub)
+		hub_retire(hub);
+	if (!status || !hub)
+		host->own_id = 0;
+	return !status || host->own.gives_back;
 }
 
 /* ---- The interceptors ---------------------------------------------------------------------------- */
@@ -440,6 +452,12 @@ static const struct own_step refresh_steps[] = {
 	{ NULL, NULL },
 };
 
+static const struct own_step give_back_steps[] = {
+	{ send_delete_sq, done_delete_sq },
+	{ send_delete_cq, done_delete_cq },
+	{ NULL, NULL },
+};
+
 static void begin_step(struct own *own, const struct own_step *step)
 {
 	own->step = step && step->send ? step : NULL;
@@ -464,7 +482,7 @@ void own_step(struct nvme_host *host)
 
 void own_prepare(struct nvme_host *host)
 {
-	host->own.is_temporary = false;
+	host->own.is_temporary = host->own.gives_back = false;
 	begin_step(&host->own, prepare_steps);
 	own_step(host);
 }
@@ -479,6 +497,17 @@ void own_stop(struct nvme_host *host)
 	sq_free(own->sq);
 	own->hub = NULL;
 	own->sq = NULL;
+}
+
+bool own_give_back(struct nvme_host *host)
+{
+	struct own *own = &host->own;
+
+	if (own->gives_back || !own->is_temporary || !host->own_id)
+		return false;
+	own->gives_back = true;
+	begin_step(own, give_back_steps);
+	return true;
 }
 
 void own_want_refresh(struct nvme_host *host)

@@ -322,6 +322,88 @@ TEST(with_one_pair_host_requests_ride_in_the_guest_s_queue)
 	CHECK_EQ(fake_nvme.sqs[1].cq_id, 1);
 }
 
+static void check_guest_has_the_pair(void)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_VERIFY, 0, 1, NULL);
+
+	CHECK_EQ(guest_read32(NVME_REG_CSTS), NVME_CSTS_RDY);
+	make_queues();
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	CHECK(guest_disable());
+	fake_double.is_slow = false;
+	CHECK(guest_enable(0));
+	make_queues();
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+}
+
+TEST(one_pair_is_the_guest_s_when_on_init_takes_too_long)
+{
+	boot();
+	fake_nvme.queue_limit = 1;
+	fake_double.is_slow = true;
+	CHECK(guest_enable(0));
+	CHECK(fake_log_has("not prepared in time: goes on without"));
+	check_guest_has_the_pair();
+}
+
+TEST(one_pair_is_the_guest_s_when_a_host_request_hangs)
+{
+	boot();
+	fake_nvme.queue_limit = 1;
+	fake_nvme.is_stalled = true;
+	fake_double.is_slow = true;
+	guest_begin_enable(0);
+	while (!fake_double.init_count)
+		guest_read32(NVME_REG_CSTS);
+	CHECK(submit(NVME_IO_READ, 0, 8));
+	CHECK(guest_wait_ready(true));
+	CHECK_EQ(done_count, 1);
+	CHECK_EQ(last_status, NVME_IO_ABORTED);
+	fake_nvme.is_stalled = false;
+	check_guest_has_the_pair();
+}
+
+TEST(one_pair_is_the_guest_s_when_the_device_refuses_half_of_it)
+{
+	boot();
+	fake_nvme.queue_limit = 1;
+	fake_nvme.refuse_opcode = NVME_ADMIN_CREATE_SQ;
+	fake_nvme.refuse_status = 0x101;
+	CHECK(guest_enable(0));
+	CHECK(fake_log_has("refused what Sluice needs: goes on without"));
+	fake_nvme.refuse_opcode = -1;
+	check_guest_has_the_pair();
+}
+
+TEST(a_pair_that_the_device_keeps_does_not_keep_the_guest_waiting)
+{
+	boot();
+	fake_nvme.queue_limit = 1;
+	fake_nvme.refuse_opcode = NVME_ADMIN_DELETE_SQ;
+	fake_nvme.refuse_status = 0x101;
+	CHECK(guest_enable(0));
+	CHECK(guest_disable());
+	fake_nvme.refuse_opcode = -1;
+	CHECK(guest_enable(0));
+	make_queues();
+}
+
+TEST(a_device_that_does_not_delete_keeps_the_guest_waiting_only_twice)
+{
+	u64 before;
+
+	boot();
+	fake_nvme.queue_limit = 1;
+	fake_double.is_slow = true;
+	guest_begin_enable(0);
+	while (!fake_double.init_count)
+		guest_read32(NVME_REG_CSTS);
+	fake_nvme.stalls_admin = true;
+	before = fake_machine.now_us;
+	CHECK(guest_wait_ready(true));
+	CHECK(fake_machine.now_us - before < 5000000);
+}
+
 /* The guest has deleted its queues, or not made any: no request can end. */
 static void check_left_without_queues(u32 cc)
 {
