@@ -225,8 +225,8 @@ svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
-$(foreach name,hub queue dptr sgl length admin ctrl chain own direct \
-	threads hostile,\
+$(foreach name,hub queue dptr sgl length admin namespace ctrl chain own \
+	direct threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 gate_threads_test_EXTRA = $(call host_plugins,gate) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o

@@ -64,6 +64,13 @@ class Disk:
                 image.write(partition.content)
         return self
 
+    def create_blank(self):
+        """As large, but with nothing on it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(b"")
+        os.truncate(self.path, self.size)
+        return self
+
     def partition(self, name):
         return next(p for p in self.partitions if p.name == name)
 
@@ -73,6 +80,13 @@ class Disk:
         with open(self.path, "rb") as image:
             image.seek(self.start[name] + offset)
             return image.read(size)
+
+    def table(self):
+        """Whatever the partition tables are now: both ends of the disk."""
+        with open(self.path, "rb") as image:
+            head = image.read(34 * self.block_size)
+            image.seek(-33 * self.block_size, os.SEEK_END)
+            return head, image.read()
 
     def sha256(self, name):
         return hashlib.sha256(self.read(name)).hexdigest()

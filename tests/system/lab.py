@@ -95,8 +95,8 @@ class Lab:
                 Partition("tools", 160 * MIB, self.tools().read_bytes())]
 
     def tools(self):
-        """An ext4 image with fio and its libraries: too much for the
-        firmware to load, little for a partition."""
+        """An ext4 image with fio, sgdisk and their libraries: too much for
+        the firmware to load, little for a partition."""
         if not self.tools_image:
             self.tools_image = BUILD / "guest" / "tools.img"
             make_tools(self.tools_image)
@@ -148,11 +148,13 @@ class Lab:
 def make_tools(image):
     folder = image.parent / "tools"
     (folder / "lib").mkdir(parents=True, exist_ok=True)
-    fio = initramfs.find_program("fio")
-    for path in (fio, *initramfs.shared_objects(fio)):
-        place = folder if path == fio else folder / "lib"
-        (place / Path(path).name).write_bytes(Path(path).read_bytes())
-    (folder / "fio").chmod(0o755)
+    for program in map(initramfs.find_program, ("fio", "sgdisk")):
+        place = folder / Path(program).name
+        place.write_bytes(Path(program).read_bytes())
+        place.chmod(0o755)
+        for path in initramfs.shared_objects(program):
+            (folder / "lib" / Path(path).name).write_bytes(
+                Path(path).read_bytes())
     image.unlink(missing_ok=True)
     subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
                    check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})

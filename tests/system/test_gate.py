@@ -144,12 +144,18 @@ def test_compare_cannot_guess_hidden_data(policed):
         assert ACCESS_DENIED in output
 
 
-@pytest.mark.parametrize("copy", ["primary", "backup"])
-def test_partition_table_is_read_only(policed, copy):
-    lba = 1 if copy == "primary" else policed.disk.size // 512 - 1
-    output = policed.guest.refuses(
-        f"nvme write {DISK} -s {lba} -c 0 -z 512 -d /tmp/data --force")
-    assert WRITE_PROTECTED in output
+@pytest.mark.parametrize("lba", [0, 1, 2, 33, -33, -2, -1], ids=[
+    "protective record", "header", "first entries", "last entries",
+    "first entries of the backup", "last entries of the backup",
+    "header of the backup"])
+@pytest.mark.parametrize("verb", ["write", "write zeroes", "deallocate"])
+def test_partition_table_is_read_only(policed, verb, lba):
+    before = policed.disk.table()
+    place = {"lba": lba % (policed.disk.size // 512), "spare": 0}
+    one_block = WRITES[verb].replace("-c 7 -z 4096", "-c 0 -z 512")
+    one_block = one_block.replace("-c 7", "-c 0").replace("-b 8", "-b 1")
+    assert WRITE_PROTECTED in policed.guest.refuses(one_block.format(**place))
+    assert policed.disk.table() == before
 
 
 def test_refusals_are_logged(policed):

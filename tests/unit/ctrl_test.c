@@ -382,6 +382,17 @@ TEST(a_controller_that_is_pulled_out_reads_as_ones_and_can_be_let_go)
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 }
 
+TEST(a_fatal_status_of_the_device_reaches_the_guest)
+{
+	guest_start();
+	make_queues(16);
+	fake_nvme.csts |= NVME_CSTS_CFS;
+	CHECK_EQ(guest_read32(NVME_REG_CSTS), NVME_CSTS_RDY | NVME_CSTS_CFS);
+	fake_nvme.csts &= ~NVME_CSTS_CFS;
+	CHECK(guest_disable());
+	CHECK(guest_enable(0));
+}
+
 /* ---- PCI ------------------------------------------------------------------------------ */
 
 TEST(the_bar_may_move_while_enabled)
@@ -400,6 +411,31 @@ TEST(the_bar_may_move_while_enabled)
 	CHECK_EQ(fake_guest_read(0xe020000000 + NVME_REG_ASQ, 8),
 		 (u64)guest.admin.entries);
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+}
+
+TEST(the_bar_may_move_while_disabled)
+{
+	guest_start();
+	CHECK(guest_disable());
+	fake_config_write(PCI_BAR(0) + 4, 4, 0xe0);
+	fake_config_write(PCI_BAR(0), 4, 0x30000004);
+	CHECK(guest_enable(0));
+	CHECK_EQ(fake_guest_read(0xe030000000 + NVME_REG_ASQ, 8),
+		 (u64)guest.admin.entries);
+}
+
+TEST(a_controller_that_is_never_enabled_is_left_alone)
+{
+	guest_boot();
+	CHECK_EQ(fake_machine_attach(), 0);
+	for (int i = 0; i < 100; i++) {
+		CHECK_EQ(guest_read32(NVME_REG_CSTS), 0);
+		guest_idle(100);
+		fake_interrupt();
+	}
+	CHECK_EQ(fake_nvme.cc, 0);
+	CHECK_EQ(fake_nvme.doorbell_count, 0);
+	CHECK_EQ(fake_machine.watch_count, 0);
 }
 
 TEST(attach_switches_on_what_the_firmware_has_switched_off)

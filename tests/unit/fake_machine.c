@@ -28,6 +28,7 @@ static size_t ram_used;
 static struct allocation {
 	u64 base, size;
 } allocations[ALLOCATION_MAX];
+static int allocation_end;	/* behind the last that was ever used */
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list regions = LIST_INIT(regions);
@@ -43,6 +44,7 @@ void fake_machine_init(void)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	CHECK(ram != MAP_FAILED);
 	m->sluice_page_limit = 1 << 20;
+	m->us_per_look = 1;
 	strcpy(m->pci.name, "0000:00:03.0");
 	m->pci.class_code = 0x010802;
 	fake_set_bar(FAKE_BAR);
@@ -107,7 +109,7 @@ bool fake_is_sluice(u64 address, u64 size)
 	bool overlaps = false;
 
 	pthread_mutex_lock(&memory_lock);
-	for (int i = 0; i < ALLOCATION_MAX && !overlaps; i++)
+	for (int i = 0; i < allocation_end && !overlaps; i++)
 		overlaps = ranges_overlap(address, size, allocations[i].base,
 					  allocations[i].size);
 	pthread_mutex_unlock(&memory_lock);
@@ -160,6 +162,8 @@ void *page_alloc(size_t count)
 	    fake_machine.sluice_page_limit) {
 		pages = aligned_alloc(PAGE_SIZE, count * PAGE_SIZE);
 		allocation = find_allocation(0);
+		if (allocation == &allocations[allocation_end])
+			allocation_end++;
 		allocation->base = (u64)pages;
 		allocation->size = count * PAGE_SIZE;
 		fake_machine.sluice_pages += count;
@@ -198,7 +202,8 @@ u64 clock_now_us(void)
 {
 	if (fake_machine.tick)
 		fake_machine.tick();
-	return __atomic_add_fetch(&fake_machine.now_us, 1, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&fake_machine.now_us,
+				  fake_machine.us_per_look, __ATOMIC_RELAXED);
 }
 
 void irq_watch_get(void)

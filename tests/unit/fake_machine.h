@@ -15,7 +15,7 @@
 #define FAKE_BAR 0x10000000ull
 
 struct fake_machine {
-	u64 now_us;
+	u64 now_us, us_per_look;	/* the clock, and how it moves */
 	bool fail_closed;		/* before attach */
 	struct boot_info boot_info;	/* with the error of a setting */
 	size_t sluice_pages;		/* in use */

@@ -43,7 +43,8 @@ struct fake_nvme {
 	u64 cap;
 	u32 ready_reads;	/* of CSTS until RDY is what EN is */
 	u16 queue_limit;	/* I/O pairs it grants */
-	u8 mdts, oacs_high;
+	u8 mdts;
+	u32 nn;			/* of Identify; 0: as many as there are */
 	u32 sgls;		/* of Identify */
 	bool out_of_order;	/* complete any of those pending */
 	bool is_stalled;	/* complete nothing more */

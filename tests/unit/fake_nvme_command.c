@@ -110,7 +110,7 @@ static void identify_controller(struct nvme_id_ctrl *id)
 	id->oacs = 0x1ff;
 	id->aerl = 255;
 	id->hmpre = id->hmmin = 16;
-	id->nn = dev->namespace_count;
+	id->nn = dev->nn ? dev->nn : dev->namespace_count;
 	id->fuses = 1;
 	id->sgls = dev->sgls;
 	id->ocfs = 0xf;
@@ -314,6 +314,7 @@ u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
 		find(1)->n_lbas /= 8;
 		return 0;
 	case NVME_ADMIN_KEEP_ALIVE:
+	case NVME_ADMIN_NS_ATTACHMENT:
 		return 0;
 	case NVME_ADMIN_DOORBELL_BUFFER:
 		FAIL("Doorbell Buffer Config has reached the device");
