@@ -295,7 +295,8 @@ fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
 	for name in $(FUZZ); do mkdir -p $(B)/fuzz/corpus/$$name && \
 		$(B)/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) \
 		-artifact_prefix=$(B)/fuzz/$$name- \
-		$(B)/fuzz/corpus/$$name || exit 1; done
+		$(B)/fuzz/corpus/$$name $$(find tests/fuzz/seeds/$$name \
+		-maxdepth 0 2>/dev/null) || exit 1; done
 
 PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest $(PYTEST_FLAGS)
 
