@@ -228,6 +228,7 @@ selector_test_EXTRA = $(call host_fakes,nvme_io)
 $(foreach name,hub queue dptr sgl length admin namespace ctrl chain own \
 	direct threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
+gate_image_test_EXTRA = $(gate_threads_test_EXTRA)
 gate_threads_test_EXTRA = $(call host_plugins,gate) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 

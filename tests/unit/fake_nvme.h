@@ -50,6 +50,7 @@ struct fake_nvme {
 	bool is_stalled;	/* complete nothing more */
 	bool is_gone;		/* pulled out: reads as ones */
 	bool stalls_admin;
+	bool is_ruthless;	/* what it does not know destroys all blocks */
 	bool allows_nowhere;	/* data outside of all memory is dropped */
 	/* May a command point there? NULL: anywhere. */
 	bool (*may_reach)(u64 address, u64 size);

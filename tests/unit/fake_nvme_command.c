@@ -287,6 +287,18 @@ static u16 get_log(const struct nvme_sqe *sqe)
 	return 0;
 }
 
+/* Of a device that makes the worst of what it should not have been given. */
+static u16 do_the_worst(void)
+{
+	struct fake_namespace *ns = dev->namespaces;
+
+	if (!dev->is_ruthless)
+		return NVME_SC_INVALID_OPCODE;
+	for (; ns < dev->namespaces + dev->namespace_count; ns++)
+		memset(ns->data, 0xee, ns->n_lbas << ns->lba_shift);
+	return 0;
+}
+
 u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
 {
 	if (sqe->opcode == dev->refuse_opcode)
@@ -310,16 +322,18 @@ u16 fake_execute_admin(const struct nvme_sqe *sqe, u32 *result)
 	case NVME_ADMIN_GET_LOG_PAGE:
 		return get_log(sqe);
 	case NVME_ADMIN_FORMAT:
+		do_the_worst();
 		find(1)->lba_shift = 12;
 		find(1)->n_lbas /= 8;
 		return 0;
 	case NVME_ADMIN_KEEP_ALIVE:
 	case NVME_ADMIN_NS_ATTACHMENT:
+	case NVME_ADMIN_GET_LBA_STATUS:
 		return 0;
 	case NVME_ADMIN_DOORBELL_BUFFER:
 		FAIL("Doorbell Buffer Config has reached the device");
 	}
-	return NVME_SC_INVALID_OPCODE;
+	return do_the_worst();
 }
 
 /* ---- I/O ------------------------------------------------------------------------------------------ */
@@ -394,9 +408,12 @@ u16 fake_execute_io(const struct fake_record *record)
 	case NVME_CMD_DSM:
 		return deallocate(sqe, ns);
 	case NVME_CMD_FLUSH:
+	case NVME_CMD_COMPARE:
 	case NVME_CMD_VERIFY:
-	case NVME_CMD_COPY:
+	case NVME_CMD_RESERVATION_REPORT:
 		return 0;
+	case NVME_CMD_COPY:
+		return dev->is_ruthless ? do_the_worst() : 0;
 	}
-	return NVME_SC_INVALID_OPCODE;
+	return do_the_worst();
 }
