@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 FUZZ = ROOT / "build" / "fuzz"
 SEEDS = ROOT / "tests" / "fuzz" / "seeds"
 COUNTS = {"registers": 2000, "commands": 4000}
-COUNT_OTHERS = 10000
+COUNT_OTHERS = 3000
 NOISE_COUNT = 64
 NOISE_SIZE = 600
 TIMEOUT_S = 300
@@ -58,11 +58,14 @@ def write_inputs(folder, name, count):
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="clang is missing")
 @pytest.mark.parametrize("name", names())
-def test_fuzz(name, tmp_path):
+def test_fuzz(name):
     count = COUNTS.get(name, COUNT_OTHERS)
-    write_inputs(tmp_path, name, count)
+    folder = FUZZ / "inputs" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_inputs(folder, name, count)
     done = subprocess.run(
-        [FUZZ / f"{name}_fuzz", "-runs=0", "-timeout=30", tmp_path,
+        [FUZZ / f"{name}_fuzz", "-runs=0", "-timeout=30", folder,
          "-print_final_stats=1", f"-artifact_prefix={FUZZ}/{name}-"],
         text=True, errors="replace", timeout=TIMEOUT_S,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
