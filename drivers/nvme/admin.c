@@ -342,6 +342,18 @@ static bool complete_event(struct nvme_request *req)
 		FIELD_GET(NVME_EVENT_INFO, event) == NVME_EVENT_NS_CHANGED);
 }
 
+/* ---- Doorbell buffers, 5.7 -------------------------------------------------------------- */
+
+/* The device never hears of them. */
+static bool submit_doorbell_buffer(struct nvme_request *req)
+{
+	u16 status = dbbuf_configure(host_of(req), req->sqe.prp1,
+				     req->sqe.prp2);
+
+	hub_answer(req, status ? status | NVME_SC_DNR : status, 0);
+	return false;
+}
+
 /* ---- What changes the size of blocks, 5.12, 5.13 and 5.23 --------------------------- */
 
 static bool is_at_rest(struct hub *hub)
@@ -420,6 +432,8 @@ static void filter_controller(const struct nvme_host *host,
 	id->mdts = mdts;
 	id->oacs &= ~(NVME_OACS_MI | NVME_OACS_VIRTUALIZATION |
 		      NVME_OACS_DOORBELL_BUFFER);
+	if (dbbuf_is_offered())
+		id->oacs |= NVME_OACS_DOORBELL_BUFFER;
 	id->aerl = MIN(id->aerl, NVME_EVENT_MAX - 1);
 	id->hmpre = id->hmmin = 0;
 	id->fuses = 0;
@@ -472,6 +486,8 @@ bool admin_submit(struct nvme_request *req)
 		return submit_abort(req);
 	case NVME_ADMIN_ASYNC_EVENT:
 		return submit_event(req);
+	case NVME_ADMIN_DOORBELL_BUFFER:
+		return submit_doorbell_buffer(req);
 	case NVME_ADMIN_FORMAT:
 	case NVME_ADMIN_NS_MANAGEMENT:
 	case NVME_ADMIN_NS_ATTACHMENT:

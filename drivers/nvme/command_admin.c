@@ -52,6 +52,7 @@ static const struct meaning {
 					   LENGTH_DWORDS_10 },
 	[NVME_ADMIN_CAPACITY] = { IS_KNOWN | IS_WHOLE, LENGTH_NONE },
 	[NVME_ADMIN_LOCKDOWN] = { IS_KNOWN | IS_WHOLE, LENGTH_NONE },
+	[NVME_ADMIN_DOORBELL_BUFFER] = { IS_KNOWN, LENGTH_NONE },
 	[NVME_ADMIN_FORMAT] = { IS_KNOWN | IS_WHOLE, LENGTH_NONE },
 	[NVME_ADMIN_SECURITY_SEND] = { IS_KNOWN | IS_WHOLE | IS_TO,
 				       LENGTH_BYTES_11 },
@@ -149,8 +150,7 @@ static u16 decode_unknown(struct nvme_request *req)
 
 static bool is_never_passed(u8 opcode)
 {
-	return opcode == NVME_ADMIN_DOORBELL_BUFFER ||
-		opcode == NVME_ADMIN_VIRTUALIZATION ||
+	return opcode == NVME_ADMIN_VIRTUALIZATION ||
 		opcode == NVME_ADMIN_MI_SEND ||
 		opcode == NVME_ADMIN_MI_RECEIVE;
 }

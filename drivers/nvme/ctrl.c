@@ -174,6 +174,7 @@ static void release(struct nvme_host *host)
 {
 	own_stop(host);
 	run_set_online(host, false);
+	dbbuf_forget(host);
 	/* The admin hub first: after it nobody makes another. */
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
 		if (host->hubs[id])

@@ -149,7 +149,10 @@ static bool hub_uses(const struct hub *hub, u64 base, u64 size)
 /* The admin queue itself is locked already. */
 static bool is_in_use(struct nvme_host *host, u64 base, u64 size)
 {
-	bool is_in_use = hub_uses(host->hubs[0], base, size);
+	bool is_in_use = hub_uses(host->hubs[0], base, size) ||
+		(host->dbbuf_events &&
+		 ranges_overlap((u64)host->dbbuf_events,
+				1ull << host->page_shift, base, size));
 	struct hub *hub;
 	u32 id = 1;
 

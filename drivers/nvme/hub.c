@@ -371,11 +371,14 @@ void hub_work(struct hub *hub)
 	lock_assert_held(&hub->lock);
 	if (hub->is_dead)
 		return;
-	hub_reap(hub);
-	retry(hub);
-	issue_own(hub);
-	fetch(hub);
-	kick(hub);
+	dbbuf_read_head(hub);
+	do {
+		hub_reap(hub);
+		retry(hub);
+		issue_own(hub);
+		fetch(hub);
+		kick(hub);
+	} while (dbbuf_arm(hub));
 	watch_if_blocked(hub);
 }
 

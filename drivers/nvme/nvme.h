@@ -162,6 +162,7 @@ struct sq {
 	bool is_direct;		/* as its hub; the rings are one by one */
 	u32 kicked;		/* shadow tail the device knows */
 	u32 device_head;	/* direct: as the last completion said */
+	u32 dbbuf_seen;		/* the guest's word, as last read */
 	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
@@ -189,6 +190,7 @@ struct hub {
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	u32 acknowledged;	/* shadow head the device knows */
+	u32 dbbuf_seen;		/* the guest's word, as last read */
 	u16 *shadow_heads;	/* shadow.head after each guest entry */
 	size_t shadow_pages, page_count;
 };
@@ -292,6 +294,7 @@ struct nvme_host {
 	struct sq *sqs[NVME_QUEUE_IDS];
 	struct direct_window windows[NVME_QUEUE_IDS];
 	u64 window_pages[NVME_WINDOW_WORDS];	/* a hash of their pages */
+	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	u16 granted;		/* I/O pairs the device gave */
 	u16 guest_queues;	/* the guest may have: its own setting */
 	u16 guest_queues_max;
@@ -351,6 +354,7 @@ extern struct list attach_hosts;
 void regs_access(struct mmio_region *region, struct mmio_access *access);
 /* Where doorbells end that Sluice answers, from the start of the BAR. */
 u64 regs_doorbell_end(const struct nvme_host *host);
+u32 regs_stride(const struct nvme_host *host);	/* bytes between doorbells */
 u32 regs_read32(struct nvme_host *host, u32 offset);	/* the device's */
 void regs_write32(struct nvme_host *host, u32 offset, u32 value);
 void regs_write64(struct nvme_host *host, u32 offset, u64 value);
@@ -485,6 +489,23 @@ void direct_release(struct hub *hub);
 void direct_add_cid(struct nvme_request *req);
 void direct_remove_cid(struct nvme_request *req);
 struct nvme_request *direct_find_cid(struct sq *sq, u16 cid);
+
+/* ---- dbbuf.c --------------------------------------------------------------- */
+
+bool dbbuf_is_offered(void);
+/* Physical addresses as the guest gave them; an NVMe status. Admin hub->lock
+ * held. */
+u16 dbbuf_configure(struct nvme_host *host, u64 doorbells, u64 events);
+/* hub->lock held. A queue is new. */
+void dbbuf_add_sq(struct sq *sq);
+void dbbuf_add_hub(struct hub *hub);
+/* The guest's completion head, if it says a new one. */
+bool dbbuf_read_head(struct hub *hub);
+/* Tells the guest when to ring; true: it has written something before it
+ * could see that, which has been taken. */
+bool dbbuf_arm(struct hub *hub);
+/* The device is disabled. */
+void dbbuf_forget(struct nvme_host *host);
 
 /* The id the device knows it by. */
 static inline u16 request_device_id(const struct nvme_request *req)

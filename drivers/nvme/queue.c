@@ -205,6 +205,7 @@ int hub_publish(struct hub *hub)
 	struct nvme_host *host = hub->host;
 	int error = 0;
 
+	dbbuf_add_hub(hub);
 	lock_acquire(&host->table_lock);
 	if (host->hubs[hub->id])
 		error = -EEXIST;
@@ -226,6 +227,7 @@ int sq_publish(struct hub *hub, struct sq *sq)
 		sq->hub = hub;
 		host->sqs[sq->id] = sq;
 		list_add_tail(&hub->sqs, &sq->node);
+		dbbuf_add_sq(sq);
 		error = 0;
 	}
 	lock_release(&host->table_lock);

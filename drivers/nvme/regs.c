@@ -11,14 +11,14 @@
 
 #define STEP_US 1000		/* a poll of CSTS may take as long */
 
-static u32 stride(const struct nvme_host *host)
+u32 regs_stride(const struct nvme_host *host)
 {
 	return 4u << FIELD_GET(NVME_CAP_DSTRD, host->cap);
 }
 
 u64 regs_doorbell_end(const struct nvme_host *host)
 {
-	return NVME_REG_DOORBELLS + 2ull * NVME_QUEUE_IDS * stride(host);
+	return NVME_REG_DOORBELLS + 2ull * NVME_QUEUE_IDS * regs_stride(host);
 }
 
 /* ---- The device's ---------------------------------------------------------------- */
@@ -47,7 +47,7 @@ void regs_write64(struct nvme_host *host, u32 offset, u64 value)
 
 void regs_kick(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 {
-	regs_write32(host, NVME_REG_DOORBELLS + (2 * id + is_cq) * stride(host),
+	regs_write32(host, NVME_REG_DOORBELLS + (2 * id + is_cq) * regs_stride(host),
 		     value);
 }
 
@@ -167,11 +167,11 @@ static u32 access_doorbell(struct nvme_host *host, u64 offset, bool is_write,
 			   u32 value)
 {
 	u64 from_first = offset - NVME_REG_DOORBELLS;
-	u32 index = from_first / stride(host);
+	u32 index = from_first / regs_stride(host);
 	u16 id = index / 2;
 	bool is_cq = index & 1;
 
-	if (from_first % stride(host))
+	if (from_first % regs_stride(host))
 		return 0;
 	if (!is_write)
 		return READ_ONCE(host->doorbells[id][is_cq]);

@@ -62,6 +62,8 @@
 #define PCI_CAPABILITY_MSI 0x05			/* appendix H */
 #define PCI_CAPABILITY_EXPRESS 0x10
 #define PCI_CAPABILITY_MSIX 0x11
+#define PCI_MSIX_CONTROL 2			/* from the capability */
+#define PCI_MSIX_ENABLE BIT(15)
 
 #define PCI_EXPRESS_DEVICE_CONTROL 8		/* PCIe 7.5.3.4 */
 #define PCI_EXPRESS_INITIATE_FLR BIT(15)

@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 HOST = ROOT / "build" / "host"
 TSAN = ROOT / "build" / "tsan"
 TIMEOUT_S = 120
-EITHER_PATH = ["admin_test", "chain_test", "ctrl_test", "hub_test", "own_test",
+EITHER_PATH = ["admin_test", "chain_test", "ctrl_test", "dbbuf_test",
+               "hub_test", "own_test",
                "sgl_test", "threads_test"]
 
 
