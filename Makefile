@@ -219,6 +219,7 @@ pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
 log_test_EXTRA = $(call host_core,log)
 cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
+slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
 $(foreach name,pagetable linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
 svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state)

@@ -164,3 +164,20 @@ u64 pagetable_lookup(const struct pagetable *table, u64 address)
 		entries = table_of(entry);
 	}
 }
+
+bool pagetable_is_empty(const struct pagetable *table, u64 address)
+{
+	unsigned level = table->levels - 1;
+	const u64 *entries = table->root;
+	u64 entry;
+
+	for (;; level--) {
+		entry = READ_ONCE(entries[address / entry_size(level) %
+					  ENTRY_COUNT]);
+		if (!is_present(table, entry))
+			return true;
+		if (level == LEVEL_1G || !is_table(table, entry, level))
+			return false;
+		entries = table_of(entry);
+	}
+}

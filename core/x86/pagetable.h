@@ -31,4 +31,7 @@ int pagetable_map_onto(struct pagetable *table, u64 base, u64 size,
 /* The leaf that translates `address`, 0 when there is none. */
 u64 pagetable_lookup(const struct pagetable *table, u64 address);
 
+/* Nothing is mapped in the GiB of `address`, nor ever was in parts of it. */
+bool pagetable_is_empty(const struct pagetable *table, u64 address);
+
 #endif

@@ -16,6 +16,7 @@
  * have below it, with 2 table pages if there are 1 GiB pages. */
 #define EAGER_LIMIT (1ull << 40)
 #define FILL_SIZE (1ull << 30)
+#define PIECE_SIZE (FILL_SIZE / 2)
 
 static struct lock lock;
 static struct pagetable table;
@@ -52,12 +53,39 @@ hpa_t slat_root(void)
 	return page_hpa(table.root);
 }
 
+static int fill(u64 address)
+{
+	lock_assert_held(&lock);
+	return pagetable_map(&table, align_down(address, FILL_SIZE), FILL_SIZE,
+			     vt->slat->leaf[SLAT_ALL]);
+}
+
+/*
+ * In pieces, so that what is trapped far above RAM always has a table: an
+ * empty place is one that nobody has touched, to be filled as a whole.
+ */
+static int set_piece(u64 base, u64 size, enum slat_access access)
+{
+	int error = 0;
+
+	if (base >= eager_limit && pagetable_is_empty(&table, base))
+		error = fill(base);
+	return error ? error : pagetable_map(&table, base, size,
+					     vt->slat->leaf[access]);
+}
+
 int slat_set_access(gpa_t base, u64 size, enum slat_access access)
 {
-	int error;
+	u64 end = base.v + size;
+	int error = 0;
 
+	if (ranges_overlap(base.v, size, hidden_base, hidden_size))
+		return -EPERM;
 	lock_acquire(&lock);
-	error = pagetable_map(&table, base.v, size, vt->slat->leaf[access]);
+	for (u64 at = base.v, next; at < end && !error; at = next) {
+		next = MIN(end, align_down(at, PIECE_SIZE) + PIECE_SIZE);
+		error = set_piece(at, next - at, access);
+	}
 	lock_release(&lock);
 	return error;
 }
@@ -83,20 +111,28 @@ bool slat_show_ones(void)
 	return is_first && !error;
 }
 
+/* Another CPU may have been faster. */
+static bool is_open(u64 address)
+{
+	u64 all = vt->slat->leaf[SLAT_ALL];
+
+	return (pagetable_lookup(&table, address) & all) == all;
+}
+
 bool slat_fill(gpa_t address)
 {
-	u64 base = align_down(address.v, FILL_SIZE);
 	int error = 0;
+	bool is_filled;
 
 	if (address.v < eager_limit || address.v >= cpu_physical_limit())
 		return false;
 	lock_acquire(&lock);
-	if (!pagetable_lookup(&table, address.v))
-		error = pagetable_map(&table, base, FILL_SIZE,
-				      vt->slat->leaf[SLAT_ALL]);
+	if (pagetable_is_empty(&table, address.v))
+		error = fill(address.v);
+	is_filled = is_open(address.v);
 	lock_release(&lock);
 	if (error)
 		log_limited(LOG_ERROR, "slat: no page to map %#llx: raise memory=",
-			    (unsigned long long)base);
-	return !error;
+			    (unsigned long long)address.v);
+	return is_filled;
 }

@@ -15,7 +15,10 @@ int slat_init(u64 hidden_base, u64 hidden_size);
 
 hpa_t slat_root(void);
 
-/* How the guest reaches these pages from now on. No flush. -ENOMEM. */
+/*
+ * How the guest reaches these pages from now on. No flush. -ENOMEM; -EPERM
+ * for what is hidden: the guest chooses where a device's registers are.
+ */
 int slat_set_access(gpa_t base, u64 size, enum slat_access access);
 
 bool slat_is_hidden(gpa_t address);
