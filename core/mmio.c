@@ -109,10 +109,12 @@ bool mmio_dispatch(gpa_t address, struct mmio_access *access)
 
 	lock_acquire(&lock);
 	region = find(address.v, 1);
+	/* Later it may be somewhere else. */
+	if (region)
+		access->offset = address.v - region->base.v;
 	lock_release(&lock);
 	if (!region || !is_trapped(region, access->is_write))
 		return false;
-	access->offset = address.v - region->base.v;
 	region->access(region, access);
 	return true;
 }
