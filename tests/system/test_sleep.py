@@ -20,6 +20,7 @@ SLEEP, S3, UNKNOWN = 1 << 13, 1 << 10, 5 << 10
 def partitions():
     """The last one is a program."""
     program = BUILD / "guest" / "out"
+    program.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-static", "-Os", "-s", "-o", program,
                     ROOT / "tests" / "system" / "out.c"], check=True)
     return [*OPEN_ONLY, Partition("out", MIB, program.read_bytes())]
