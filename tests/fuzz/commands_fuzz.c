@@ -163,6 +163,24 @@ static void scribble(u32 id)
 	fuzz_fill_sqe(in, &sq->entries[input_of(in, sq->size)], !id);
 }
 
+/*
+ * Where the device posts, a guest may try to be quicker: nobody believes it.
+ * What has been posted and not been read is its own to spoil: it reads first.
+ */
+static void forge(u32 id)
+{
+	const struct guest_cq *cq = queues[id].sq->cq;
+	unsigned size = 1u << input_of(in, 4);
+	u32 at = align_down(input_of(in, 16 * cq->size), size);
+
+	do
+		consume(id);
+	while ((cq->entries[cq->head].status & 1) == cq->phase);
+	if (fuzz_is_watched(cq->id))
+		fake_guest_write((u64)cq->entries + at, size,
+				 input_number(in, 2));
+}
+
 /* ---- Queues ------------------------------------------------------------------------ */
 
 static void make_rings(void)
@@ -209,10 +227,18 @@ static void choose_namespace(void)
 	ns->command_set = kind & 8 ? 2 : 0;
 }
 
+/* Who is shown completions gets the relayed path. */
+static void choose_path(void)
+{
+	fake_interceptor.needs = NVME_IO_NEEDS_HOST_REQUESTS |
+		(input_of(in, 2) ? NVME_IO_NEEDS_COMPLETIONS : 0);
+}
+
 static void start(void)
 {
 	queues[0] = (struct queue){ .sq = &guest.admin };
 	choose_namespace();
+	choose_path();
 	CHECK(guest_enable(FIELD_PREP(NVME_CC_MPS, input_of(in, 3))));
 	for (u32 id = 1; id < QUEUES; id++)
 		create_cq(id, 2 + input_of(in, 30));
@@ -300,6 +326,9 @@ static void step(void)
 		break;
 	case 12:
 		guest_ring(queues[id].sq);
+		break;
+	case 13:
+		forge(id);
 		break;
 	default:
 		put(id);

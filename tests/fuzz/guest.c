@@ -124,6 +124,13 @@ void fuzz_end(void)
 	audit(fake_double.host);
 }
 
+bool fuzz_is_watched(u16 cq_id)
+{
+	const struct hub *hub = fake_double.host->hubs[cq_id];
+
+	return hub && hub->is_watched;
+}
+
 /* ---- What a guest may write ------------------------------------------------------ */
 
 u64 fuzz_address(struct input *in)
@@ -151,6 +158,20 @@ u64 fuzz_address(struct input *in)
 	default:
 		return (u64)fuzz_ram + page;
 	}
+}
+
+static u8 *any_page(struct input *in)
+{
+	return fuzz_ram + PAGE_SIZE * input_of(in, FUZZ_RAM_PAGES);
+}
+
+/* As a CPU does: a queue may have been made there, and its page be trapped. */
+static void store(u8 *page, const void *content)
+{
+	const u64 *words = content;
+
+	for (u32 i = 0; i < PAGE_SIZE / 8; i++)
+		fake_guest_write((u64)page + 8 * i, 8, words[i]);
 }
 
 static u8 sgl_type(struct input *in)
@@ -191,8 +212,8 @@ static struct nvme_sgl any_sgl(struct input *in)
 /* Segments that end where the next may begin, here or in another page. */
 static void fill_segments(struct input *in)
 {
-	struct nvme_sgl *list = (struct nvme_sgl *)fuzz_ram +
-		256 * input_of(in, FUZZ_RAM_PAGES);
+	struct nvme_sgl list[256] = { 0 };
+	u8 *page = any_page(in);
 	u32 count = input_of(in, 256);
 	struct nvme_sgl sgl = any_sgl(in);
 
@@ -205,18 +226,20 @@ static void fill_segments(struct input *in)
 		.type = input_of(in, 2) ? NVME_SGL_SEGMENT :
 			NVME_SGL_LAST_SEGMENT,
 	};
+	store(page, list);
 }
 
 static void fill_prps(struct input *in)
 {
-	u64 *list = (u64 *)fuzz_ram + 512 * input_of(in, FUZZ_RAM_PAGES);
-	u64 page = fuzz_address(in);
+	u8 *page = any_page(in);
+	u64 list[512], address = align_down(fuzz_address(in), PAGE_SIZE);
 
 	for (u32 i = 0; i < 512; i++)
-		list[i] = align_down(page, PAGE_SIZE);
+		list[i] = address;
 	for (u32 i = input_of(in, 8); i; i--)
 		list[input_of(in, 512)] = fuzz_address(in);
 	list[511] = fuzz_address(in);
+	store(page, list);
 }
 
 void fuzz_fill_list(struct input *in)

@@ -25,6 +25,9 @@ void *fuzz_buffers(size_t page_count, u64 *address);
 /* Disables it and audits. What the plug-in holds was let go before. */
 void fuzz_end(void);
 
+/* Does the device post into the guest's own queue, and nobody else? */
+bool fuzz_is_watched(u16 cq_id);
+
 /* What a guest may write where an address is expected. */
 u64 fuzz_address(struct input *in);
 /* Fills a page of fuzz_ram with addresses, as a PRP list, or with
