@@ -11,6 +11,7 @@
 #include "fake_nvme.h"
 #include "guest.h"
 #include "nvme_io.h"
+#include "spec/pci.h"
 
 #define PAIRS 3			/* of I/O queues, ids from 1 */
 #define QUEUES (PAIRS + 1)	/* and the admin queues */
@@ -111,6 +112,48 @@ static void let_one_go(void)
 	}
 }
 
+/* ---- Doorbells, or buffers for them --------------------------------------------- */
+
+static bool has_buffers;
+static u32 *words, *events;	/* by twice the queue's id, completions apart */
+
+/* What the driver of Linux does (7.13): the word, and the doorbell when it
+ * passes what is waited for. */
+static bool is_told(u32 at, u32 value)
+{
+	u16 before = words[at];
+
+	__atomic_store_n(&words[at], value, __ATOMIC_SEQ_CST);
+	return (u16)(value - events[at] - 1) >= (u16)(value - before);
+}
+
+static void ring(const struct guest_sq *sq)
+{
+	if (!has_buffers || !sq->id || !is_told(2 * sq->id, sq->tail))
+		guest_ring(sq);
+}
+
+static void ring_consumed(const struct guest_cq *cq)
+{
+	if (!has_buffers || !cq->id || !is_told(2 * cq->id + 1, cq->head))
+		guest_consumed(cq);
+}
+
+static void configure_buffers(void)
+{
+	struct nvme_sqe sqe = {
+		.opcode = NVME_ADMIN_DOORBELL_BUFFER,
+		.prp1 = (u64)words, .prp2 = (u64)events,
+	};
+
+	fake_machine.config[0x80] = PCI_CAPABILITY_MSIX;
+	fake_machine.config[0x83] = PCI_MSIX_ENABLE >> 8;
+	memset(words, 0, LARGE_PAGE);
+	memset(events, 0, LARGE_PAGE);
+	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
+	has_buffers = true;
+}
+
 /* ---- The account ---------------------------------------------------------------- */
 
 static void take_cqe(const struct nvme_cqe *cqe)
@@ -137,7 +180,7 @@ static void consume(u32 id)
 
 	while (guest_poll(cq, &cqe))
 		take_cqe(&cqe);
-	guest_consumed(cq);
+	ring_consumed(cq);
 }
 
 static void put(u32 id)
@@ -189,6 +232,8 @@ static void make_rings(void)
 		cqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
 		sqs[i].entries = fake_ram(PAGE_SIZE, LARGE_PAGE);
 	}
+	words = fake_ram(LARGE_PAGE, LARGE_PAGE);
+	events = fake_ram(LARGE_PAGE, LARGE_PAGE);
 	buffers = fuzz_buffers(2, &buffers_phys);
 	buffers[0] = buffers_phys + PAGE_SIZE;
 }
@@ -236,14 +281,21 @@ static void choose_path(void)
 
 static void start(void)
 {
+	u32 buffers_come = input_of(in, 3);
+
+	has_buffers = false;
 	queues[0] = (struct queue){ .sq = &guest.admin };
 	choose_namespace();
 	choose_path();
 	CHECK(guest_enable(FIELD_PREP(NVME_CC_MPS, input_of(in, 3))));
+	if (buffers_come == 1)
+		configure_buffers();
 	for (u32 id = 1; id < QUEUES; id++)
 		create_cq(id, 2 + input_of(in, 30));
 	for (u32 id = 1; id < QUEUES; id++)
 		create_sq(id, 2 + input_of(in, 30), 1 + input_of(in, id));
+	if (buffers_come == 2)
+		configure_buffers();
 	fake_double.answer = answer;
 }
 
@@ -325,7 +377,7 @@ static void step(void)
 		}
 		break;
 	case 12:
-		guest_ring(queues[id].sq);
+		ring(queues[id].sq);
 		break;
 	case 13:
 		forge(id);
@@ -354,7 +406,7 @@ static void finish(void)
 	while (held_count)
 		let_one_go();
 	for (u32 id = 0; id < QUEUES; id++)
-		guest_ring(queues[id].sq);
+		ring(queues[id].sq);
 	for (u32 i = 0; i < PATIENCE && !are_finished(); i++) {
 		fake_nvme_event(0);
 		guest_idle(1);

@@ -258,10 +258,16 @@ static u32 field(struct input *in)
 		input_number(in, 4);
 }
 
-/* Of queues other than those the target looks after: from 4 on. */
+/*
+ * Of queues other than those the target looks after: from 4 on. Doorbell
+ * buffers where an input writes anything would ring for those, too.
+ */
 static void aim_at_other_queues(struct nvme_sqe *sqe)
 {
 	switch (sqe->opcode) {
+	case NVME_ADMIN_DOORBELL_BUFFER:
+		sqe->prp1 = 1;
+		break;
 	case NVME_ADMIN_DELETE_SQ:
 	case NVME_ADMIN_DELETE_CQ:
 	case NVME_ADMIN_CREATE_SQ:
@@ -273,7 +279,7 @@ static void aim_at_other_queues(struct nvme_sqe *sqe)
 static u8 choose_opcode(struct input *in, bool is_admin)
 {
 	static const u8 admin_opcodes[] = { 0, 1, 2, 4, 5, 6, 8, 9, 0xa, 0xc,
-		0xd, 0x10, 0x11, 0x15, 0x18, 0x7c, 0x80, 0x81, 0x82, 0x84 };
+		0xd, 0x10, 0x11, 0x15, 0x18, 0x80, 0x81, 0x82, 0x84 };
 	static const u8 io_opcodes[] = { 0, 1, 1, 2, 2, 4, 5, 8, 9, 9, 0xc,
 		0xd, 0xe, 0x11, 0x15, 0x19, 0x19, 0x79, 0x7a, 0x7d, 0x80,
 		0x81 };

@@ -12,6 +12,7 @@
 #include "fake_machine.h"
 #include "fake_nvme.h"
 #include "page.h"
+#include "spec/pci.h"
 #include "test.h"
 
 #define TARGETS 8
@@ -133,6 +134,8 @@ static void boot(void)
 {
 	guest_boot();
 	fake_nvme.allows_nowhere = true;
+	fake_machine.config[0x80] = PCI_CAPABILITY_MSIX;
+	fake_machine.config[0x83] = PCI_MSIX_ENABLE >> 8;
 	fake_nvme.out_of_order = true;
 	fake_double.needs = NVME_IO_NEEDS_COMPLETIONS |
 		NVME_IO_NEEDS_HOST_REQUESTS;
