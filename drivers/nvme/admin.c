@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The admin commands that Sluice takes part in: queues, features, Abort,
- * events, Identify. State changes only when the device has said success.
+ * The admin commands that Sluice takes part in: queues, Abort, events,
+ * Identify; features are feature.c's. State changes only when the device has said success.
  * Admin hub->lock held.
  */
 #include "gmem.h"
@@ -17,7 +17,7 @@ static struct nvme_host *host_of(const struct nvme_request *req)
 	return req->sq->hub->host;
 }
 
-static bool refuse(struct nvme_request *req, u16 status)
+bool admin_refuse(struct nvme_request *req, u16 status)
 {
 	hub_answer(req, status | NVME_SC_DNR, 0);
 	return false;
@@ -76,9 +76,9 @@ static bool submit_create_cq(struct nvme_request *req)
 	struct hub *hub;
 
 	if (!is_queue_id(host, id_of(req)) || host->hubs[id_of(req)])
-		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+		return admin_refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	if (status)
-		return refuse(req, status);
+		return admin_refuse(req, status);
 	entries = gmem_map(gpa(req->sqe.prp1), size * sizeof(struct nvme_cqe));
 	hub = direct_hub_alloc(host, id_of(req), entries, size,
 			       req->sqe.cdw11 & NVME_CQ_IEN);
@@ -86,7 +86,7 @@ static bool submit_create_cq(struct nvme_request *req)
 		hub = hub_alloc(host, id_of(req), MIN(size + CQ_MARGIN, limit),
 				entries, size);
 	if (!hub)
-		return refuse(req, NVME_SC_INTERNAL_ERROR);
+		return admin_refuse(req, NVME_SC_INTERNAL_ERROR);
 	hub->is_polled = !(req->sqe.cdw11 & NVME_CQ_IEN);
 	req->new_hub = hub;
 	set_shadow(req, hub->is_direct ? req->sqe.prp1 :
@@ -110,17 +110,17 @@ static bool submit_create_sq(struct nvme_request *req)
 	struct sq *(*alloc)(u16 id, u32 slots, void *entries, u32 size);
 
 	if (!is_queue_id(host, cq_id) || !host->hubs[cq_id])
-		return refuse(req, NVME_SC_CQ_INVALID);
+		return admin_refuse(req, NVME_SC_CQ_INVALID);
 	if (!is_queue_id(host, id_of(req)) || host->sqs[id_of(req)])
-		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+		return admin_refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	if (status)
-		return refuse(req, status);
+		return admin_refuse(req, status);
 	alloc = host->hubs[cq_id]->is_direct ? sq_alloc_direct : sq_alloc;
 	req->new_sq = alloc(id_of(req), slots_for(host, size),
 			    gmem_map(gpa(req->sqe.prp1),
 				     size * sizeof(struct nvme_sqe)), size);
 	if (!req->new_sq)
-		return refuse(req, NVME_SC_INTERNAL_ERROR);
+		return admin_refuse(req, NVME_SC_INTERNAL_ERROR);
 	set_shadow(req, page_hpa(req->new_sq->shadow.entries).v,
 		   req->new_sq->shadow.size);
 	return true;
@@ -131,7 +131,7 @@ static bool submit_delete_sq(struct nvme_request *req)
 	struct nvme_host *host = host_of(req);
 
 	if (!is_queue_id(host, id_of(req)) || !host->sqs[id_of(req)])
-		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+		return admin_refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	return true;
 }
 
@@ -142,12 +142,12 @@ static bool submit_delete_cq(struct nvme_request *req)
 	bool is_empty;
 
 	if (!is_queue_id(host, id_of(req)) || !host->hubs[id_of(req)])
-		return refuse(req, NVME_SC_QUEUE_ID_INVALID);
+		return admin_refuse(req, NVME_SC_QUEUE_ID_INVALID);
 	hub = host->hubs[id_of(req)];
 	lock_acquire(&hub->lock);
 	is_empty = list_is_empty(&hub->sqs);
 	lock_release(&hub->lock);
-	return is_empty || refuse(req, NVME_SC_QUEUE_DELETION_INVALID);
+	return is_empty || admin_refuse(req, NVME_SC_QUEUE_DELETION_INVALID);
 }
 
 static void complete_create_cq(struct nvme_request *req)
@@ -194,66 +194,6 @@ static void complete_delete_cq(struct nvme_request *req)
 
 	if (!req->completion.status && hub)
 		hub_retire(hub);
-}
-
-/* ---- Features, 5.21 ------------------------------------------------------------------ */
-
-static bool has_queues(const struct nvme_host *host)
-{
-	for (u32 id = 1; id <= host->guest_queues_max; id++)
-		if (host->hubs[id])
-			return true;
-	return false;
-}
-
-static u32 queue_counts(u32 sq_count, u32 cq_count)
-{
-	return FIELD_PREP(NVME_QUEUE_COUNT_SQ, sq_count - 1) |
-		FIELD_PREP(NVME_QUEUE_COUNT_CQ, cq_count - 1);
-}
-
-/* The device was asked once, by own.c; these are shares of its answer. */
-static bool set_queue_count(struct nvme_request *req)
-{
-	struct nvme_host *host = host_of(req);
-	u32 max = host->guest_queues_max;
-	u32 sq_last = FIELD_GET(NVME_QUEUE_COUNT_SQ, req->sqe.cdw11);
-	u32 cq_last = FIELD_GET(NVME_QUEUE_COUNT_CQ, req->sqe.cdw11);
-
-	if (sq_last == 0xffff || cq_last == 0xffff)
-		return refuse(req, NVME_SC_INVALID_FIELD);
-	if (has_queues(host))
-		return refuse(req, NVME_SC_SEQUENCE_ERROR);
-	host->guest_queues = MIN(MAX(sq_last, cq_last) + 1, max);
-	hub_answer(req, NVME_SC_SUCCESS,
-		   queue_counts(MIN(sq_last + 1, max), MIN(cq_last + 1, max)));
-	return false;
-}
-
-static bool submit_set_features(struct nvme_request *req)
-{
-	switch (FIELD_GET(NVME_FEATURE_ID, req->sqe.cdw10)) {
-	case NVME_FEATURE_QUEUE_COUNT:
-		return set_queue_count(req);
-	case NVME_FEATURE_HOST_MEMORY:
-		/* Not offered: HMPRE is 0. */
-		return refuse(req, NVME_SC_INVALID_FIELD);
-	}
-	return true;
-}
-
-static bool submit_get_features(struct nvme_request *req)
-{
-	u32 count = host_of(req)->guest_queues;
-	bool is_capability = FIELD_GET(NVME_FEATURE_SELECT, req->sqe.cdw10) ==
-		NVME_FEATURE_SELECT_SUPPORTED;
-
-	if (FIELD_GET(NVME_FEATURE_ID, req->sqe.cdw10) !=
-	    NVME_FEATURE_QUEUE_COUNT)
-		return true;
-	hub_answer(req, NVME_SC_SUCCESS, is_capability ?
-		   NVME_FEATURE_IS_CHANGEABLE : queue_counts(count, count));
-	return false;
 }
 
 /* ---- Abort and events, 5.1 and 5.2 --------------------------------------------------------- */
@@ -314,7 +254,7 @@ static bool submit_event(struct nvme_request *req)
 	struct nvme_host *host = host_of(req);
 
 	if (host->event_count == NVME_EVENT_MAX)
-		return refuse(req, NVME_SC_AER_LIMIT_EXCEEDED);
+		return admin_refuse(req, NVME_SC_AER_LIMIT_EXCEEDED);
 	WRITE_ONCE(host->event_count, host->event_count + 1);
 	req->has_place = false;
 	req->sq->hub->place_count--;
@@ -435,7 +375,7 @@ static void filter_controller(const struct nvme_host *host,
 	if (dbbuf_is_offered())
 		id->oacs |= NVME_OACS_DOORBELL_BUFFER;
 	id->aerl = MIN(id->aerl, NVME_EVENT_MAX - 1);
-	id->hmpre = id->hmmin = 0;
+	hmb_filter(id);
 	id->fuses = 0;
 	id->ocfs &= NVME_OCFS_KNOWN;
 	id->sgls = host->sgls;
@@ -479,9 +419,9 @@ bool admin_submit(struct nvme_request *req)
 	case NVME_ADMIN_DELETE_SQ:
 		return submit_delete_sq(req);
 	case NVME_ADMIN_SET_FEATURES:
-		return submit_set_features(req);
+		return feature_set(req);
 	case NVME_ADMIN_GET_FEATURES:
-		return submit_get_features(req);
+		return feature_get(req);
 	case NVME_ADMIN_ABORT:
 		return submit_abort(req);
 	case NVME_ADMIN_ASYNC_EVENT:
@@ -513,6 +453,10 @@ bool admin_complete(struct nvme_request *req)
 		break;
 	case NVME_ADMIN_IDENTIFY:
 		complete_identify(req);
+		break;
+	case NVME_ADMIN_SET_FEATURES:
+	case NVME_ADMIN_GET_FEATURES:
+		feature_complete(req);
 		break;
 	case NVME_ADMIN_ASYNC_EVENT:
 		return complete_event(req);

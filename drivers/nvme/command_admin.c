@@ -73,8 +73,9 @@ static u64 feature_size(const struct nvme_request *req)
 		return 0;
 	switch (feature) {
 	case NVME_FEATURE_LBA_RANGE:
-	case NVME_FEATURE_HOST_MEMORY:
 		return PAGE_SIZE;
+	case NVME_FEATURE_HOST_MEMORY:
+		return is_set ? 0 : PAGE_SIZE;
 	case NVME_FEATURE_POWER_TRANSITION:
 		return 256;
 	case NVME_FEATURE_TIMESTAMP:

@@ -174,11 +174,12 @@ static void release(struct nvme_host *host)
 {
 	own_stop(host);
 	run_set_online(host, false);
-	dbbuf_forget(host);
 	/* The admin hub first: after it nobody makes another. */
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++)
 		if (host->hubs[id])
 			hub_retire(host->hubs[id]);
+	dbbuf_forget(host);
+	hmb_forget(host);
 	WRITE_ONCE(host->event_count, 0);
 	WRITE_ONCE(host->reshape_count, 0);
 	host->own_id = 0;

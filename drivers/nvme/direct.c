@@ -150,6 +150,7 @@ static bool hub_uses(const struct hub *hub, u64 base, u64 size)
 static bool is_in_use(struct nvme_host *host, u64 base, u64 size)
 {
 	bool is_in_use = hub_uses(host->hubs[0], base, size) ||
+		hmb_has(host, base, size) ||
 		(host->dbbuf_events &&
 		 ranges_overlap((u64)host->dbbuf_events,
 				1ull << host->page_shift, base, size));

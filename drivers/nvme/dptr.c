@@ -87,7 +87,10 @@ static u32 lists_for(const struct nvme_request *req)
 static bool is_copied(const struct nvme_io_command *cmd)
 {
 	if (cmd->admin)
-		return cmd->opcode == NVME_ADMIN_IDENTIFY;
+		return cmd->opcode == NVME_ADMIN_IDENTIFY ||
+			(cmd->opcode == NVME_ADMIN_GET_FEATURES &&
+			 FIELD_GET(NVME_FEATURE_ID, cmd->cdw10) ==
+			 NVME_FEATURE_HOST_MEMORY);
 	return cmd->opcode == NVME_CMD_DSM || cmd->opcode == NVME_CMD_COPY;
 }
 

@@ -235,6 +235,15 @@ struct direct_window {
 	u16 id;
 };
 
+/* Host memory that the guest lends the device. Under the admin hub's lock. */
+struct hmb {
+	struct nvme_host_memory *list;	/* checked, for the device */
+	u32 count;
+	u64 guest_list;		/* the guest's address of its own */
+	bool is_enabled;	/* the device has said so */
+	bool is_changing;	/* Set Features is under way */
+};
+
 enum ctrl_state {
 	CTRL_DISABLED,
 	CTRL_STARTING,		/* the device is getting ready */
@@ -295,6 +304,7 @@ struct nvme_host {
 	struct direct_window windows[NVME_QUEUE_IDS];
 	u64 window_pages[NVME_WINDOW_WORDS];	/* a hash of their pages */
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
+	struct hmb hmb;
 	u16 granted;		/* I/O pairs the device gave */
 	u16 guest_queues;	/* the guest may have: its own setting */
 	u16 guest_queues_max;
@@ -581,6 +591,27 @@ void chain_describe(const struct nvme_host *host, char *text, size_t size);
 bool admin_submit(struct nvme_request *req);
 /* The device has answered. true: post it; false: waits. */
 bool admin_complete(struct nvme_request *req);
+
+/* For short: the guest gets this status, with DNR. false. */
+bool admin_refuse(struct nvme_request *req, u16 status);
+
+/* ---- feature.c ------------------------------------------------------------------ */
+
+/* As admin_submit(), and when the device has answered. */
+bool feature_set(struct nvme_request *req);
+bool feature_get(struct nvme_request *req);
+void feature_complete(struct nvme_request *req);
+
+/* ---- hmb.c ------------------------------------------------------------------------ */
+
+void hmb_filter(struct nvme_id_ctrl *id);
+bool hmb_set(struct nvme_request *req);
+void hmb_set_done(struct nvme_request *req);
+void hmb_get_done(struct nvme_request *req);
+/* Has the device been lent any of this? Admin hub->lock held. */
+bool hmb_has(const struct nvme_host *host, u64 address, u64 size);
+/* The device is disabled. */
+void hmb_forget(struct nvme_host *host);
 
 /* ---- ns.c ----------------------------------------------------------------------- */
 

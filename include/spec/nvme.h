@@ -246,6 +246,20 @@ enum nvme_io_opcode {
 #define NVME_HOST_ID_EXTENDED BIT(0)	/* CDW11 */
 #define NVME_FEATURE_VENDOR 0xc0	/* and above */
 
+#define NVME_HOST_MEMORY_ENABLE BIT(0)	/* CDW11, 5.21.1.13 */
+
+/* Host memory descriptor: address and size in pages of CC.MPS. */
+struct nvme_host_memory {
+	u64 address;
+	u32 size, reserved;
+};
+_Static_assert(sizeof(struct nvme_host_memory) == 16, "5.21.1.13");
+
+/* What Get Features tells of it, the beginning of 4096 bytes. */
+struct nvme_host_memory_attributes {
+	u32 size, list_low, list_high, count;
+};
+
 #define NVME_QUEUE_COUNT_SQ BITS(15, 0)	/* CDW11 and result, 0's based */
 #define NVME_QUEUE_COUNT_CQ BITS(31, 16)
 
@@ -279,7 +293,10 @@ struct nvme_id_ctrl {
 	u8 avscc, apsta;
 	u16 wctemp, cctemp, mtfa;
 	u32 hmpre, hmmin;	/* 272 */
-	u8 reserved280[232];
+	u8 reserved280[52];
+	u32 hmminds;		/* 332 */
+	u16 hmmaxd;
+	u8 reserved338[174];
 	u8 sqes, cqes;		/* 512 */
 	u16 maxcmd;
 	u32 nn;
@@ -295,6 +312,7 @@ struct nvme_id_ctrl {
 _Static_assert(sizeof(struct nvme_id_ctrl) == 4096, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, oacs) == 256, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, hmpre) == 272, "5.15.2.2");
+_Static_assert(offsetof(struct nvme_id_ctrl, hmminds) == 332, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, sgls) == 536, "5.15.2.2");
 
 #define NVME_OCFS_KNOWN BITS(1, 0)	/* Copy formats 0 and 1 */

@@ -36,6 +36,7 @@ static void reset(void)
 {
 	memset(dev->sqs, 0, sizeof(dev->sqs));
 	memset(dev->cqs, 0, sizeof(dev->cqs));
+	dev->host_memory.count = 0;
 	dev->pending_count = 0;
 }
 

@@ -65,6 +65,7 @@ struct fake_nvme {
 	u32 doorbell_count;
 	u32 interrupt_count;	/* of CQs with IEN */
 	u32 abort_count;	/* that hit a pending command */
+	struct nvme_host_memory_attributes host_memory;	/* count 0: none */
 	u64 nssr, intms;
 	bool interrupt_is_pending;
 

@@ -256,6 +256,39 @@ static u16 abort_command(const struct nvme_sqe *sqe, u32 *result)
 
 /* ---- Admin ------------------------------------------------------------------------------------ */
 
+/* What it is lent is the guest's, and the list of it is Sluice's. */
+static u16 lend(const struct nvme_sqe *sqe)
+{
+	u64 list = (u64)sqe->cdw14 << 32 | sqe->cdw13;
+	const struct nvme_host_memory *entries = (void *)list;
+
+	CHECK(sqe->cdw15 && fake_is_sluice(list, sqe->cdw15 * 16));
+	if (dev->host_memory.count)
+		return NVME_SC_SEQUENCE_ERROR;
+	for (u32 i = 0; i < sqe->cdw15; i++)
+		CHECK(fake_is_ram(entries[i].address,
+				  (u64)entries[i].size << 12));
+	dev->host_memory = (struct nvme_host_memory_attributes){
+		sqe->cdw12, sqe->cdw13, sqe->cdw14, sqe->cdw15,
+	};
+	return 0;
+}
+
+static u16 host_memory(const struct nvme_sqe *sqe)
+{
+	u8 page[4096] = { 0 };
+
+	if (sqe->opcode == NVME_ADMIN_GET_FEATURES) {
+		memcpy(page, &dev->host_memory, sizeof(dev->host_memory));
+		transfer(sqe, page, sizeof(page), true);
+	} else if (sqe->cdw11 & NVME_HOST_MEMORY_ENABLE) {
+		return lend(sqe);
+	} else {
+		dev->host_memory.count = 0;
+	}
+	return 0;
+}
+
 static u16 features(const struct nvme_sqe *sqe, u32 *result)
 {
 	u8 stamp[8] = { 's', 't', 'a', 'm', 'p' };
@@ -263,8 +296,7 @@ static u16 features(const struct nvme_sqe *sqe, u32 *result)
 
 	switch (FIELD_GET(NVME_FEATURE_ID, sqe->cdw10)) {
 	case NVME_FEATURE_HOST_MEMORY:
-		CHECK_EQ(sqe->opcode, NVME_ADMIN_GET_FEATURES);
-		break;
+		return host_memory(sqe);
 	case NVME_FEATURE_QUEUE_COUNT:
 		*result = last | last << 16;
 		break;

@@ -159,6 +159,7 @@ classify(const struct nvme_io_command *cmd, bool format_is_local)
 /* Identify Controller (base 2.0, figure 275), by byte. */
 #define OACS 256		/* of its 8 bits, 1 is Format NVM */
 #define OACS_LOCKDOWN 0x04	/* in the byte after */
+#define HMPRE 272		/* 4 bytes, and HMMIN 4 */
 #define SANICAP 328		/* 4 bytes */
 #define ONCS 520
 #define ONCS_RESERVATIONS 0x20
@@ -179,6 +180,8 @@ static void withdraw(u8 *data, bool format_is_local)
 	data[ONCS] &= (u8)~ONCS_RESERVATIONS;
 	memset(&data[SANICAP], 0, 4);
 	memset(&data[FUSES], 0, 2);
+	/* What the device keeps there may be what nobody may read. */
+	memset(&data[HMPRE], 0, 8);
 }
 
 #endif
