@@ -5,13 +5,14 @@ import subprocess
 
 import pytest
 from lab import OPEN_ONLY
-from machine import BUILD, ROOT
+from machine import BUILD, ROOT, Trouble
 from mkdisk import MIB, Partition
-from test_boot import check_disk_works
+from test_boot import check_disk_works, check_every_cpu_is_guest
 
 STATES = "dmesg | grep -o 'supports S.*'"
 CONTROL = "awk -F- '/PM1a_CNT/ { print $1 }' /proc/ioports"
 TAKE_OUT = "cp /dev/disk/by-partlabel/out /tmp/out && chmod +x /tmp/out"
+WAKE_BY_KEY = "/sys/class/tty/ttyS0/power/wakeup"
 # SLP_EN, and q35's types of S3, S4 and nothing.
 SLEEP, S3, S4, UNKNOWN = 1 << 13, 1 << 10, 2 << 10, 5 << 10
 
@@ -64,6 +65,28 @@ def test_s3_by_hand_is_dropped(sluice, size, offset, value):
     machine.expect("sleep: .*dropped", stream=machine.log)
     assert machine.qmp("query-status")["status"] == "running"
     check_disk_works(sluice)
+
+
+def wake(system, presses=20):
+    """A key that comes while devices fall asleep wakes nobody."""
+    for _ in range(presses):
+        system.machine.send("\n")
+        try:
+            return system.guest.finish(3).status
+        except Trouble:
+            pass
+    return None
+
+
+def test_idle_suspend_comes_back(sluice):
+    log = sluice.machine.log
+    sluice.guest.check(f"echo enabled >{WAKE_BY_KEY}")
+    log.seen = len(log.text)
+    sluice.guest.begin("echo freeze >/sys/power/state")
+    sluice.machine.expect("nvme0: trace: ", stream=log)
+    assert wake(sluice) == 0
+    check_disk_works(sluice)
+    check_every_cpu_is_guest(sluice.guest, 2)
 
 
 def test_hibernation_passes(sluice):
