@@ -80,6 +80,16 @@ void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id)
 	ns->public.metadata_size = format->ms;
 	ns->public.metadata_inline = format->ms &&
 		(id->flbas & NVME_FLBAS_INLINE);
-	ns->has_pi_only = FIELD_GET(NVME_DPS_TYPE, id->dps) &&
-		format->ms == NVME_PI_SIZE;
+	ns->format_idx = index;
+	ns->has_pi = FIELD_GET(NVME_DPS_TYPE, id->dps);
+	ns->has_pi_only = ns->has_pi && format->ms == NVME_PI_SIZE;
+}
+
+void ns_parse_guard(struct nvme_namespace *ns,
+		    const struct nvme_id_ns_nvm *id)
+{
+	u32 guard = FIELD_GET(NVME_ELBAF_GUARD, id->elbaf[ns->format_idx]);
+
+	ns->has_pi_only = ns->has_pi && ns->public.metadata_size ==
+		(guard ? NVME_PI_SIZE_LONG : NVME_PI_SIZE);
 }

@@ -214,7 +214,9 @@ struct nvme_io_descriptor {
 
 struct nvme_namespace {
 	struct nvme_io_namespace public;
-	bool has_pi_only;	/* metadata is the 8 bytes of PI: PRACT */
+	u8 format_idx;		/* the LBA format in use */
+	bool has_pi;
+	bool has_pi_only;	/* it is all of the metadata: PRACT */
 };
 
 struct ns_table {
@@ -265,6 +267,7 @@ struct own {
 	bool gives_back;	/* it is, as the preparation has failed */
 	u32 cursor;		/* nsid or index, of the step */
 	u32 nn;			/* namespaces the device could have */
+	bool has_guards;	/* and says how long PI is */
 	struct ns_table next;	/* being read */
 	struct hub *hub;	/* being created */
 	struct sq *sq;
@@ -623,6 +626,9 @@ u32 ns_count(struct nvme_host *host);
 void ns_swap(struct nvme_host *host, struct ns_table *next);
 /* From Identify Namespace data. */
 void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id);
+/* After that, where guards of more than 16 bits are possible. */
+void ns_parse_guard(struct nvme_namespace *ns,
+		    const struct nvme_id_ns_nvm *id);
 
 /* ---- run.c ------------------------------------------------------------------------ */
 

@@ -108,6 +108,7 @@ static bool done_controller(struct nvme_host *host, u16 status, u32 result)
 	host->has_standard_io = id->icsvscc & 1;
 	host->has_standard_admin = id->avscc & 1;
 	host->own.nn = id->nn;
+	host->own.has_guards = id->ctratt & NVME_CTRATT_ELBAS;
 	host->own.is_end = true;
 	return !status;
 }
@@ -181,6 +182,28 @@ static bool done_namespace(struct nvme_host *host, u16 status, u32 result)
 	(void)result;
 	if (!status)
 		ns_parse(&own->next.entries[own->cursor], own->page);
+	own->cursor++;
+	return true;
+}
+
+/* A longer guard decides how many bytes a block with PRACT has. */
+static enum own_next send_guards(struct nvme_host *host)
+{
+	return host->own.has_guards ?
+		send_each(host, NVME_CNS_NVM_NAMESPACE) : OWN_NEXT;
+}
+
+/* Of a namespace that could have either nothing is known. */
+static bool done_guards(struct nvme_host *host, u16 status, u32 result)
+{
+	struct own *own = &host->own;
+	struct nvme_namespace *ns = &own->next.entries[own->cursor];
+
+	(void)result;
+	if (!status)
+		ns_parse_guard(ns, own->page);
+	else if (ns->has_pi && ns->public.metadata_size == NVME_PI_SIZE_LONG)
+		ns->public.lba_size = 0;
 	own->cursor++;
 	return true;
 }
@@ -433,6 +456,7 @@ static const struct own_step prepare_steps[] = {
 	{ send_controller, done_controller },
 	{ send_list, done_list },
 	{ send_namespace, done_namespace },
+	{ send_guards, done_guards },
 	{ send_descriptors, done_descriptors },
 	{ use_namespaces, NULL },
 	{ send_queue_count, done_queue_count },
@@ -447,6 +471,7 @@ static const struct own_step prepare_steps[] = {
 static const struct own_step refresh_steps[] = {
 	{ send_list, done_list },
 	{ send_namespace, done_namespace },
+	{ send_guards, done_guards },
 	{ send_descriptors, done_descriptors },
 	{ use_namespaces, NULL },
 	{ NULL, NULL },

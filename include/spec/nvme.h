@@ -279,6 +279,7 @@ struct nvme_host_memory_attributes {
 #define NVME_CNS_CONTROLLER 0x01
 #define NVME_CNS_ACTIVE_NAMESPACES 0x02
 #define NVME_CNS_DESCRIPTORS 0x03
+#define NVME_CNS_NVM_NAMESPACE 0x05	/* with CSI 0; NVM 1.0, 4.1.5.3 */
 #define NVME_CNS_ALLOCATED_NAMESPACE 0x11
 
 struct nvme_id_ctrl {
@@ -287,7 +288,9 @@ struct nvme_id_ctrl {
 	u8 rab, ieee[3], cmic, mdts;
 	u16 cntlid;
 	u32 version;
-	u8 reserved84[172];
+	u8 reserved84[12];
+	u32 ctratt;		/* 96 */
+	u8 reserved100[156];
 	u16 oacs;		/* 256 */
 	u8 acl, aerl, frmw, lpa, elpe, npss;
 	u8 avscc, apsta;
@@ -310,11 +313,13 @@ struct nvme_id_ctrl {
 	u8 reserved544[3552];
 };
 _Static_assert(sizeof(struct nvme_id_ctrl) == 4096, "5.15.2.2");
+_Static_assert(offsetof(struct nvme_id_ctrl, ctratt) == 96, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, oacs) == 256, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, hmpre) == 272, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, hmminds) == 332, "5.15.2.2");
 _Static_assert(offsetof(struct nvme_id_ctrl, sgls) == 536, "5.15.2.2");
 
+#define NVME_CTRATT_ELBAS BIT(15)	/* struct nvme_id_ns_nvm; 2.0 */
 #define NVME_OCFS_KNOWN BITS(1, 0)	/* Copy formats 0 and 1 */
 #define NVME_SGLS_SUPPORT BITS(1, 0)
 #define NVME_SGLS_THRESHOLD BITS(15, 8)
@@ -352,6 +357,20 @@ _Static_assert(offsetof(struct nvme_id_ns, lbaf) == 128, "5.15.2.1");
 #define NVME_FLBAS_FORMAT_HIGH BITS(6, 5)	/* 2.0 */
 #define NVME_DPS_TYPE BITS(2, 0)
 #define NVME_PI_SIZE 8
+#define NVME_PI_SIZE_LONG 16	/* a guard of 32 or 64 bits; NVM 1.0, 5.2.1 */
+
+/* NVM command set 1.0, 4.1.5.3 */
+struct nvme_id_ns_nvm {
+	u64 lbstm;
+	u8 pic;
+	u8 reserved9[3];
+	u32 elbaf[64];		/* 12 */
+	u8 reserved268[3828];
+};
+_Static_assert(sizeof(struct nvme_id_ns_nvm) == 4096, "4.1.5.3");
+_Static_assert(offsetof(struct nvme_id_ns_nvm, elbaf) == 12, "4.1.5.3");
+
+#define NVME_ELBAF_GUARD BITS(8, 7)	/* 0: of 16 bits */
 
 /* Namespace identification descriptor, 5.15.2.4: type, length, 2 reserved */
 #define NVME_NIDT_CSI 4			/* 2.0 */

@@ -28,6 +28,7 @@ struct fake_namespace {
 	u16 metadata_size;
 	bool is_inline;
 	u8 pi_type;		/* with its metadata: none but PI */
+	u8 guard;		/* NVME_ELBAF_GUARD */
 	u8 command_set;
 	u64 n_lbas;
 	u8 *data;		/* NULL: reads as zeroes */
@@ -46,6 +47,7 @@ struct fake_nvme {
 	u8 mdts;
 	u32 nn;			/* of Identify; 0: as many as there are */
 	u32 sgls;		/* of Identify */
+	bool has_guards, refuses_guards;	/* PI of two lengths */
 	bool out_of_order;	/* complete any of those pending */
 	bool is_stalled;	/* complete nothing more */
 	bool is_gone;		/* pulled out: reads as ones */

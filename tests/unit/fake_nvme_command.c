@@ -109,6 +109,7 @@ static void identify_controller(struct nvme_id_ctrl *id)
 	id->mdts = dev->mdts;
 	id->oacs = 0x1ff;
 	id->aerl = 255;
+	id->ctratt = dev->has_guards ? NVME_CTRATT_ELBAS : 0;
 	id->hmpre = id->hmmin = 16;
 	id->nn = dev->nn ? dev->nn : dev->namespace_count;
 	id->fuses = 1;
@@ -129,6 +130,14 @@ static void identify_namespace(struct nvme_id_ns *id, u32 nsid)
 	id->lbaf[1].ms = ns->metadata_size;
 	id->dps = ns->pi_type;
 	id->msrc = 255;
+}
+
+static void identify_guard(struct nvme_id_ns_nvm *id, u32 nsid)
+{
+	const struct fake_namespace *ns = find(nsid);
+
+	if (ns)
+		id->elbaf[1] = FIELD_PREP(NVME_ELBAF_GUARD, ns->guard);
 }
 
 static void identify_list(u32 *list, u32 after)
@@ -163,6 +172,11 @@ static u16 identify(const struct nvme_sqe *sqe)
 		break;
 	case NVME_CNS_ACTIVE_NAMESPACES:
 		identify_list((void *)page, sqe->nsid);
+		break;
+	case NVME_CNS_NVM_NAMESPACE:
+		if (!dev->has_guards || dev->refuses_guards)
+			return NVME_SC_INVALID_FIELD;
+		identify_guard((void *)page, sqe->nsid);
 		break;
 	case NVME_CNS_DESCRIPTORS:
 		identify_descriptors((void *)page, sqe->nsid);
@@ -375,7 +389,8 @@ static bool has_extended_blocks(const struct nvme_sqe *sqe,
 				const struct fake_namespace *ns)
 {
 	return ns->is_inline &&
-		!(ns->pi_type && ns->metadata_size == NVME_PI_SIZE &&
+		!(ns->pi_type && ns->metadata_size ==
+		  (ns->guard ? NVME_PI_SIZE_LONG : NVME_PI_SIZE) &&
 		  sqe->cdw12 & NVME_RW_PRACT);
 }
 

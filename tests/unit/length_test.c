@@ -182,6 +182,47 @@ TEST(the_controller_makes_the_metadata_when_it_is_nothing_but_pi)
 	check_cases(&sq, cases, ARRAY_COUNT(cases));
 }
 
+/* 16 bytes of PI, with a guard of 32 or 64 bits (NVM 1.0, 5.2.1). */
+TEST(the_guard_says_how_long_pi_is)
+{
+	static const struct length_case longer[] = {
+		{ "PRACT", 0x01, .size = 1024, .cdw12 = PRACT | 1 },
+		{ "no PRACT", 0x01, .size = 1056, .cdw12 = 1 },
+	}, shorter[] = {
+		{ "PRACT, not all is PI", 0x01, .size = 1056,
+		  .cdw12 = PRACT | 1 },
+	};
+
+	start();
+	CHECK(guest_disable());
+	fake_nvme.has_guards = true;
+	fake_nvme.namespaces[0].metadata_size = 16;
+	fake_nvme.namespaces[0].is_inline = true;
+	fake_nvme.namespaces[0].pi_type = 1;
+	fake_nvme.namespaces[0].guard = 2;
+	enable();
+	check_cases(&sq, longer, ARRAY_COUNT(longer));
+	CHECK(guest_disable());
+	fake_nvme.namespaces[0].guard = 0;
+	enable();
+	check_cases(&sq, shorter, ARRAY_COUNT(shorter));
+}
+
+TEST(a_namespace_whose_guard_is_not_known_is_not_there)
+{
+	struct nvme_sqe sqe;
+
+	start();
+	CHECK(guest_disable());
+	fake_nvme.has_guards = true;
+	fake_nvme.refuses_guards = true;
+	fake_nvme.namespaces[0].metadata_size = 16;
+	fake_nvme.namespaces[0].pi_type = 1;
+	enable();
+	sqe = guest_rw(NVME_CMD_READ, 0, 1, pages);
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x400b);
+}
+
 /* ---- Any field ---------------------------------------------------------- */
 
 static const u32 values[] = {
