@@ -11,6 +11,8 @@
 #include "gmem.h"
 #include "log.h"
 
+#define HIDDEN_LETTER 'X'	/* "IVRS" becomes "XVRS" */
+
 /* The table of tables: entry_size 8 is an XSDT, 4 an RSDT, 0 is neither. */
 static struct {
 	const struct acpi_header *table;
@@ -186,4 +188,20 @@ void acpi_for_each_aml(void (*visit)(struct acpi_header *table))
 		visit_if(fadt.dsdt, ACPI_DSDT_SIGNATURE, visit);
 	for (size_t i = 0; i < entry_count(); i++)
 		visit_if(entry_address(i), ACPI_SSDT_SIGNATURE, visit);
+}
+
+bool acpi_hide(const char *signature)
+{
+	bool is_there = false;
+
+	for (size_t i = 0; i < entry_count(); i++) {
+		struct acpi_header *table = map_any_table(entry_address(i));
+
+		if (!table || !has_signature(table, signature))
+			continue;
+		table->checksum += table->signature[0] - HIDDEN_LETTER;
+		table->signature[0] = HIDDEN_LETTER;
+		is_there = true;
+	}
+	return is_there;
 }

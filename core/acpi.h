@@ -40,4 +40,10 @@ struct acpi_ecam {
 /* Copies the usable entries of MCFG, at most `max`; returns how many. */
 size_t acpi_read_ecams(struct acpi_ecam *out, size_t max);
 
+/*
+ * Renames every table of that signature, so that no operating system knows
+ * it any more, also those with a wrong sum; false: there was none.
+ */
+bool acpi_hide(const char *signature);
+
 #endif

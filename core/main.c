@@ -103,6 +103,19 @@ static void trap_ports(u16 first, u16 last, void *unused)
 		vt->trap_port(port);
 }
 
+/*
+ * With it the operating system would give its devices addresses that mean
+ * nothing to Sluice, and its queues would be out of their reach.
+ */
+static void hide_iommu(void)
+{
+	bool is_amd = acpi_hide(ACPI_IVRS_SIGNATURE);
+	bool is_intel = acpi_hide(ACPI_DMAR_SIGNATURE);
+
+	if (is_amd || is_intel)
+		log_info("iommu: hidden");
+}
+
 static long attach(struct boot_info *info)
 {
 	int error;
@@ -111,6 +124,7 @@ static long attach(struct boot_info *info)
 	if (error)
 		return explain(info, "could not trap the APIC", error);
 	acpi_init(info->rsdp);
+	hide_iommu();
 	error = sleep_init();
 	if (error)
 		return explain(info, "could not keep the guest from S3", error);

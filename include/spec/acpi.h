@@ -105,6 +105,8 @@ _Static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "5.2.9");
 
 /* 4.1.2: the header, 8 reserved bytes, then entries. */
 #define ACPI_MCFG_SIGNATURE "MCFG"
+#define ACPI_DMAR_SIGNATURE "DMAR"	/* Intel VT-d 8.1 */
+#define ACPI_IVRS_SIGNATURE "IVRS"	/* AMD I/O Virtualization 5.2 */
 #define ACPI_MCFG_ENTRIES 44
 
 struct acpi_mcfg_entry {

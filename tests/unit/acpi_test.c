@@ -308,3 +308,29 @@ TEST(scribbled_tables_never_lead_out_of_ram)
 	}
 	CHECK(found_count > 1000 && visit_count > 1000);
 }
+
+TEST(a_hidden_table_is_whole_and_has_another_name)
+{
+	build(2);
+	acpi_init(RSDP);
+	CHECK(acpi_hide("MCFG"));
+	CHECK(!acpi_find("MCFG"));
+	CHECK(acpi_find("XCFG") == (void *)(ram + MCFG));
+	CHECK(acpi_find("FACP"));
+	CHECK(!acpi_hide("MCFG"));
+}
+
+TEST(a_table_with_a_wrong_sum_is_hidden_as_well)
+{
+	build(2);
+	ram[MCFG + 9]++;
+	acpi_init(RSDP);
+	CHECK(acpi_hide("MCFG"));
+	CHECK(!memcmp(ram + MCFG, "XCFG", 4));
+}
+
+TEST(nothing_is_hidden_without_tables)
+{
+	acpi_init(0);
+	CHECK(!acpi_hide("MCFG"));
+}
