@@ -87,6 +87,21 @@ def _controller(drive, serial, namespace="", options=""):
             "-device", f"nvme-ns,drive={drive},bus={serial},nsid=1{namespace}"]
 
 
+def subsystem(serial, options=""):
+    """A controller whose namespaces can be attached and detached."""
+    return ["-device", f"nvme-subsys,id=subsystem-{serial},nqn={serial}",
+            "-device", f"nvme,id={serial},serial={serial},"
+            f"subsys=subsystem-{serial}{options}"]
+
+
+def namespace(image, serial, nsid, options=""):
+    """One more of a controller, of any kind that QEMU knows."""
+    drive = f"drive-{serial}-{nsid}"
+    return ["-drive", f"if=none,id={drive},format=raw,file={image}",
+            "-device", f"nvme-ns,drive={drive},bus={serial},nsid={nsid}"
+            f"{options}"]
+
+
 def failing_nvme(disk, serial, **sectors):
     """One whose medium is bad: read=N, write=N name the sector that an
     access of that kind fails at."""
