@@ -17,6 +17,7 @@ import kernel                                             # noqa: E402
 from guest import Guest                                   # noqa: E402
 from mkdisk import MIB, Partition, bootable               # noqa: E402
 
+HERE = Path(__file__).resolve().parent
 DISKS = BUILD / "disks"
 OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
 NEXT = {"next": r"\EFI\demo\vmlinuz", "next-options": OPTIONS}
@@ -155,6 +156,8 @@ def make_tools(image):
         for path in initramfs.shared_objects(program):
             (folder / "lib" / Path(path).name).write_bytes(
                 Path(path).read_bytes())
+    subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror",
+                    HERE / "sweep.c", "-o", folder / "sweep"], check=True)
     image.unlink(missing_ok=True)
     subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
                    check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
