@@ -23,16 +23,25 @@ u64 regs_doorbell_end(const struct nvme_host *host)
 
 /* ---- The device's ---------------------------------------------------------------- */
 
-u32 regs_read32(struct nvme_host *host, u32 offset)
+/* Where we write is trapped, and so none of Sluice's own memory. */
+static u64 reach(const struct nvme_host *host, u64 offset, u64 size)
 {
 	u64 bar = READ_ONCE(host->bar);
+
+	return range_inside(offset, size, READ_ONCE(host->region.size)) ? bar :
+		0;
+}
+
+u32 regs_read32(struct nvme_host *host, u32 offset)
+{
+	u64 bar = reach(host, offset, 4);
 
 	return bar ? mmio_read32(hpa(bar + offset)) : ~0u;
 }
 
 void regs_write32(struct nvme_host *host, u32 offset, u32 value)
 {
-	u64 bar = READ_ONCE(host->bar);
+	u64 bar = reach(host, offset, 4);
 
 	if (bar)
 		mmio_write32(hpa(bar + offset), value);
@@ -171,7 +180,8 @@ static u32 access_doorbell(struct nvme_host *host, u64 offset, bool is_write,
 	u16 id = index / 2;
 	bool is_cq = index & 1;
 
-	if (from_first % regs_stride(host))
+	/* The device may just now be replaced by one of another stride. */
+	if (from_first % regs_stride(host) || index >= 2 * NVME_QUEUE_IDS)
 		return 0;
 	if (!is_write)
 		return READ_ONCE(host->doorbells[id][is_cq]);
@@ -217,8 +227,10 @@ static void access_double(struct nvme_host *host, struct mmio_access *access)
 
 static void access_device(struct nvme_host *host, struct mmio_access *access)
 {
-	u64 bar = READ_ONCE(host->bar);
+	u64 bar;
 
+	lock_acquire(&host->lock);
+	bar = reach(host, access->offset, access->size);
 	if (!bar)
 		access->value = ~0ull;
 	else if (access->is_write)
@@ -227,6 +239,7 @@ static void access_device(struct nvme_host *host, struct mmio_access *access)
 	else
 		access->value = mmio_read(hpa(bar + access->offset),
 					  access->size);
+	lock_release(&host->lock);
 }
 
 void regs_access(struct mmio_region *region, struct mmio_access *access)
