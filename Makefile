@@ -196,10 +196,12 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 # double is linked where the real thing is not pure, or when a test names it.
 
 PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
-	core/acpi.c core/aml.c core/ioport.c core/pool.c core/settings.c \
-	core/sleep.c core/x86/insn.c core/x86/insn_emulate.c \
+	core/acpi.c core/aml.c core/ioport.c core/pci_bus.c core/pci_route.c \
+	core/pool.c core/settings.c core/sleep.c core/x86/insn.c \
+	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
-FAKES := $(wildcard tests/unit/fake_*.c)
+# fake_pci.c is a second machine beside fake_machine.c, never both.
+FAKES := $(filter-out tests/unit/fake_pci.c,$(wildcard tests/unit/fake_*.c))
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 	$(wildcard tests/unit/*_test.c))
@@ -213,7 +215,9 @@ gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 gate_command_test_EXTRA = $(gate_test_EXTRA)
 gate_table_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
-pci_test_EXTRA = $(call host_core,pci pci_bus pci_config)
+pci_test_EXTRA = $(call host_core,pci pci_bus pci_config \
+	pci_route pci_trap) $(call host_fakes,pci)
+pci_move_test_EXTRA = $(pci_test_EXTRA)
 page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
@@ -226,8 +230,8 @@ svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
-$(foreach name,hub queue dptr sgl length admin namespace ctrl chain own \
-	direct dbbuf hmb threads hostile,\
+$(foreach name,hub queue dptr sgl length admin namespace ctrl plug chain \
+	own direct dbbuf hmb threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 gate_image_test_EXTRA = $(gate_threads_test_EXTRA)
 gate_threads_test_EXTRA = $(call host_plugins,gate) \

@@ -2,7 +2,8 @@
 /*
  * What newlib asks of a system below it. There are no files, no processes
  * and no standard streams: text goes to the log, an exit is our own mistake.
- * malloc() lives in one arena and is for set-up time on one CPU.
+ * malloc() lives in one arena and is for one CPU at a time: at set-up time,
+ * later in the attach() of a device, under the lock of config space.
  */
 #include <errno.h>
 #include <sys/stat.h>

@@ -14,6 +14,7 @@
 #include "page.h"
 #include "pci_bus.h"
 #include "pci_config.h"
+#include "pci_trap.h"
 #include "settings.h"
 #include "sleep.h"
 #include "vt.h"
@@ -129,6 +130,9 @@ static long attach(struct boot_info *info)
 	if (error)
 		return explain(info, "could not keep the guest from S3", error);
 	pci_config_init();
+	error = pci_trap_init();
+	if (error)
+		return explain(info, "could not trap PCI config space", error);
 	if (!pci_bus_attach())
 		log_warn("no driver found a device: nothing to stand before");
 	ioport_for_each(trap_ports, NULL);

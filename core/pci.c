@@ -55,11 +55,10 @@ static bool is_being_sized(u64 base, u64 size)
 
 gpa_t pci_bar_base(struct pci_device *device, unsigned index)
 {
-	u32 command = pci_config_read(device, PCI_COMMAND, 2);
 	struct bar bar;
 	u64 base;
 
-	if (!(command & PCI_COMMAND_MEMORY) || !find_bar(device, index, &bar))
+	if (!find_bar(device, index, &bar))
 		return gpa(0);
 	base = read_bar(device, &bar) & ~PCI_BAR_MEMORY_FLAGS;
 	return gpa(is_being_sized(base, device->bar_size[index]) ? 0 : base);

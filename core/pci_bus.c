@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scan at attach time, and afterwards the trap: the guest's accesses to
- * the config space of our functions, taken apart into aligned pieces and
- * shown to the driver.
+ * Functions are taken before they decode memory and let go when something
+ * else is seen in their place that does not: nobody who decodes is ever
+ * without a trap. What does not answer may be hidden or asleep, and stays.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,139 +10,19 @@
 
 #include "pci_bus.h"
 #include "bits.h"
-#include "ioport.h"
 #include "log.h"
-#include "mmio.h"
 #include "pci_config.h"
+#include "pci_function.h"
+#include "pci_route.h"
+#include "setting.h"
 #include "spec/pci.h"
 
-struct function {
-	struct pci_device device;
-	struct mmio_region page;	/* its part of ECAM; base 0: none */
-};
+struct list pci_functions = LIST_INIT(pci_functions);
 
 extern const struct pci_driver *const __start_pci_drivers[];
 extern const struct pci_driver *const __stop_pci_drivers[];
 
-static struct list functions = LIST_INIT(functions);
-static size_t function_count;
-
-/* ---- The trap ------------------------------------------------------------ */
-
-static u32 trapped_read(struct pci_device *device, u16 offset, unsigned size)
-{
-	u32 value = pci_config_read(device, offset, size);
-
-	if (device->driver->config_read)
-		device->driver->config_read(device, offset, size, &value);
-	return value;
-}
-
-static void trapped_write(struct pci_device *device, u16 offset, unsigned size,
-			  u32 value)
-{
-	const struct pci_driver *driver = device->driver;
-
-	if (driver->config_write &&
-	    !driver->config_write(device, offset, size, value))
-		return;
-	pci_config_write(device, offset, size, value);
-	if (driver->config_written)
-		driver->config_written(device, offset, size);
-}
-
-/* Bytes beyond the page are not this function's: dropped, and read as zero. */
-static void access_page(struct mmio_region *region, struct mmio_access *access)
-{
-	struct function *function = container_of(region, struct function, page);
-	unsigned size = MIN(access->size, region->size - access->offset);
-	u64 all = 0;
-
-	for (unsigned done = 0, piece; done < size; done += piece) {
-		u16 offset = access->offset + done;
-		u64 mask, part = access->value >> 8 * done;
-
-		piece = aligned_piece(offset, size - done);
-		mask = BITS(8 * piece - 1, 0);
-		part &= mask;
-		if (access->is_write)
-			trapped_write(&function->device, offset, piece, part);
-		else
-			part = trapped_read(&function->device, offset, piece);
-		all |= (part & mask) << 8 * done;
-	}
-	if (!access->is_write)
-		access->value = all;
-}
-
-static bool is_addressed(const struct pci_device *device, u32 latch)
-{
-	return latch & PCI_ADDRESS_ENABLE && device->segment == 0 &&
-	       device->bus == FIELD_GET(PCI_ADDRESS_BUS, latch) &&
-	       device->device == FIELD_GET(PCI_ADDRESS_DEVICE, latch) &&
-	       device->function == FIELD_GET(PCI_ADDRESS_FUNCTION, latch);
-}
-
-static struct pci_device *find_addressed(u32 latch)
-{
-	struct list *node;
-
-	list_for_each(node, &functions) {
-		struct pci_device *device =
-			container_of(node, struct pci_device, node);
-
-		if (is_addressed(device, latch))
-			return device;
-	}
-	return NULL;
-}
-
-/*
- * Bits 27-24 of the address, which some processors of AMD can be told to
- * take as register bits 11-8, are ignored: nothing gets past us by them.
- */
-static void access_port(u16 port, unsigned size, bool is_write, u32 *value)
-{
-	u32 latch = pci_config_latch();
-	struct pci_device *device = find_addressed(latch);
-	u16 offset = (latch & PCI_ADDRESS_REGISTER) + (port & 3);
-
-	if (!device)
-		pci_config_port(port, size, is_write, value);
-	else if (is_write)
-		trapped_write(device, offset, size, *value);
-	else
-		*value = trapped_read(device, offset, size);
-}
-
-static struct ioport_range data_ports = {
-	.first = PCI_PORT_DATA,
-	.last = PCI_PORT_DATA_LAST,
-	.access = access_port,
-};
-
-/* ---- The scan ------------------------------------------------------------ */
-
-static int watch(struct function *function)
-{
-	u64 page = pci_config_page(&function->device);
-
-	function->page = (struct mmio_region){
-		.name = function->device.name,
-		.base = gpa(page),
-		.size = PCI_EXTENDED_CONFIG_SIZE,
-		.access = access_page,
-	};
-	list_add_tail(&functions, &function->device.node);
-	return page ? mmio_register(&function->page) : 0;
-}
-
-static void unwatch(struct function *function)
-{
-	list_remove(&function->device.node);
-	if (function->page.base.v)
-		mmio_unregister(&function->page);
-}
+/* ---- What is there ------------------------------------------------------- */
 
 static const struct pci_driver *find_driver(u32 class_code)
 {
@@ -154,97 +34,400 @@ static const struct pci_driver *find_driver(u32 class_code)
 	return NULL;
 }
 
-static void identify(struct pci_device *device)
+static struct pci_function *find(const struct pci_device *at)
 {
+	struct list *node;
+
+	list_for_each(node, &pci_functions) {
+		struct pci_function *function = pci_function_of(node);
+
+		if (function->device.segment == at->segment &&
+		    function->device.bus == at->bus &&
+		    function->device.device == at->device &&
+		    function->device.function == at->function)
+			return function;
+	}
+	return NULL;
+}
+
+void pci_function_rename(struct pci_function *function)
+{
+	struct pci_device *device = &function->device;
+
 	snprintf(device->name, sizeof(device->name), "%04x:%02x:%02x.%x",
 		 device->segment, device->bus, device->device,
 		 device->function);
+}
+
+static void identify(struct pci_device *device)
+{
 	device->vendor_id = pci_config_read(device, PCI_VENDOR_ID, 2);
 	device->device_id = pci_config_read(device, PCI_DEVICE_ID, 2);
 	device->class_code = FIELD_GET(PCI_CLASS,
 		pci_config_read(device, PCI_CLASS_REVISION, 4));
 }
 
-/* Watched first: what a driver has taken is never without its trap. */
-static int take(struct function *function)
+static bool is_there(struct pci_device *device)
 {
-	int error = watch(function);
+	return pci_config_read(device, PCI_VENDOR_ID, 2) != PCI_VENDOR_NONE;
+}
 
-	if (error) {
-		list_remove(&function->device.node);
-		return error;
-	}
-	error = function->device.driver->attach(&function->device);
-	if (error)
-		unwatch(function);
+static bool is_another(struct pci_function *function)
+{
+	struct pci_device now = function->device;
+
+	identify(&now);
+	return now.vendor_id != function->device.vendor_id ||
+		now.device_id != function->device.device_id ||
+		now.class_code != function->device.class_code;
+}
+
+static bool is_decoding(struct pci_device *device)
+{
+	return pci_config_read(device, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY;
+}
+
+/* ---- Mapped or not --------------------------------------------------------- */
+
+/* Returns what COMMAND was. */
+static u32 switch_off(struct pci_device *device)
+{
+	u32 command = pci_config_read(device, PCI_COMMAND, 2);
+
+	if (command & PCI_COMMAND_MEMORY)
+		pci_config_write(device, PCI_COMMAND, 2,
+				 command & ~(u32)PCI_COMMAND_MEMORY);
+	return command;
+}
+
+static void unmap(struct pci_function *function)
+{
+	if (function->is_mapped)
+		function->device.driver->unmap(&function->device);
+	function->is_mapped = false;
+}
+
+/* Decode is off meanwhile, and stays off when the driver says no. */
+static int map(struct pci_function *function)
+{
+	struct pci_device *device = &function->device;
+	u32 command = switch_off(device);
+	int error = device->driver->map(device);
+
+	function->is_mapped = !error;
+	if (!error && command & PCI_COMMAND_MEMORY)
+		pci_config_write(device, PCI_COMMAND, 2, command);
 	return error;
 }
 
-static void attach(const struct pci_device *found,
-		   const struct pci_driver *driver)
-{
-	struct function *function = calloc(1, sizeof(*function));
-	int error = -ENOMEM;
+/* ---- Taken, hidden or left alone -------------------------------------------- */
 
-	if (function) {
-		function->device = *found;
-		function->device.driver = driver;
-		error = take(function);
-	}
-	if (!error) {
-		function_count++;
-		return;
-	}
-	log_warn("pci: %s: left alone by %s: %d", found->name, driver->name,
-		 error);
+void pci_function_drop(struct pci_function *function)
+{
+	log_info("pci: %s: let go", function->device.name);
+	unmap(function);
+	if (function->claim == PCI_TAKEN)
+		function->device.driver->detach(&function->device);
+	list_remove(&function->device.node);
 	free(function);
 }
 
-/* False: nobody answers at this address. */
-static bool offer(u16 segment, u8 bus, u8 device, u8 function)
+/* A device that was pulled out leaves its memory to the next one. */
+static void drop_absent(void)
 {
-	struct pci_device found = { .segment = segment, .bus = bus,
-				    .device = device, .function = function };
-	const struct pci_driver *driver;
+	struct list *node, *after;
 
-	if (pci_config_read(&found, PCI_VENDOR_ID, 2) == PCI_VENDOR_NONE)
-		return false;
+	list_for_each_safe(node, after, &pci_functions) {
+		struct pci_function *function = pci_function_of(node);
+
+		if (!is_there(&function->device) &&
+		    pci_route_is_open(function))
+			pci_function_drop(function);
+	}
+}
+
+static void hide(struct pci_function *function)
+{
+	struct pci_device *device = &function->device;
+
+	function->claim = PCI_HIDDEN;
+	pci_config_write(device, PCI_COMMAND, 2,
+			 switch_off(device) & ~(u32)(PCI_COMMAND_MEMORY |
+						     PCI_COMMAND_BUS_MASTER));
+	log_error("pci: %s: is hidden: fail = closed", device->name);
+}
+
+/* `fail=` decides about what could not be taken. */
+static void refuse(struct pci_function *function, int error)
+{
+	struct pci_device *device = &function->device;
+
+	log_error("pci: %s: cannot be taken by %s: %d", device->name,
+		  device->driver->name, error);
+	if (config_fail_closed()) {
+		hide(function);
+		return;
+	}
+	function->claim = PCI_ALONE;
+	log_warn("pci: %s: stays the guest's alone", device->name);
+}
+
+static struct pci_function *alloc(const struct pci_device *at)
+{
+	struct pci_function *function = calloc(1, sizeof(*function));
+
+	if (!function)
+		return NULL;
+	function->device = *at;
+	identify(&function->device);
+	pci_function_rename(function);
+	function->device.driver = find_driver(function->device.class_code);
+	pci_route_find(at, &function->path);
+	list_add_tail(&pci_functions, &function->device.node);
+	return function;
+}
+
+/* NULL: no driver wants it, or (*error) it cannot even be remembered. */
+static struct pci_function *take(const struct pci_device *at, int *error)
+{
+	struct pci_device found = *at;
+	struct pci_function *function;
+
+	*error = 0;
 	identify(&found);
-	driver = find_driver(found.class_code);
-	if (driver)
-		attach(&found, driver);
+	if (!find_driver(found.class_code))
+		return NULL;
+	drop_absent();
+	function = alloc(at);
+	*error = -ENOMEM;
+	if (!function)
+		return NULL;
+	*error = function->device.driver->attach(&function->device);
+	if (*error)
+		refuse(function, *error);
+	return function;
+}
+
+/*
+ * Before each access of the guest. A function that decodes is the one that
+ * was taken, whatever it says of itself.
+ */
+static struct pci_function *look(const struct pci_device *at)
+{
+	struct pci_function *function = find(at);
+
+	if (!function)
+		return NULL;
+	if (!is_there(&function->device)) {
+		if (function->claim != PCI_HIDDEN)
+			return function;
+	} else {
+		if (is_decoding(&function->device))
+			return function;
+		unmap(function);
+		if (!is_another(function))
+			return function;
+	}
+	pci_function_drop(function);
+	return NULL;
+}
+
+/* ---- The guest's accesses ----------------------------------------------------- */
+
+static u32 read_device(const struct pci_access *access)
+{
+	struct pci_device at = access->at;
+	u32 value;
+
+	if (!access->port)
+		return pci_config_read(&at, access->offset, access->size);
+	pci_config_port(access->port, access->size, false, &value);
+	return value;
+}
+
+static void write_device(const struct pci_access *access)
+{
+	struct pci_device at = access->at;
+	u32 value = access->value;
+
+	if (access->port)
+		pci_config_port(access->port, access->size, true, &value);
+	else
+		pci_config_write(&at, access->offset, access->size, value);
+}
+
+u32 pci_bus_read(const struct pci_access *access)
+{
+	struct pci_function *function = look(&access->at);
+	struct pci_device *device;
+	u32 value;
+
+	if (!function || function->claim == PCI_ALONE)
+		return read_device(access);
+	if (function->claim == PCI_HIDDEN)
+		return BITS(8 * access->size - 1, 0);
+	device = &function->device;
+	value = pci_config_read(device, access->offset, access->size);
+	if (device->driver->config_read)
+		device->driver->config_read(device, access->offset,
+					    access->size, &value);
+	return value;
+}
+
+u32 pci_access_merge(const struct pci_access *access, u32 before)
+{
+	unsigned shift = 8 * (access->offset & 3);
+	u64 mask = BITS(8 * access->size - 1, 0) << shift;
+
+	return (before & ~mask) | ((u64)access->value << shift & mask);
+}
+
+static void pass(struct pci_function *function, const struct pci_access *access)
+{
+	struct pci_device *device = &function->device;
+	const struct pci_driver *driver = device->driver;
+
+	if (driver->config_write &&
+	    !driver->config_write(device, access->offset, access->size,
+				  access->value))
+		return;
+	pci_config_write(device, access->offset, access->size, access->value);
+	if (driver->config_written)
+		driver->config_written(device, access->offset, access->size);
+}
+
+static bool will_decode(const struct pci_access *access)
+{
+	struct pci_device at = access->at;
+
+	if (align_down(access->offset, 4) != PCI_COMMAND)
+		return false;
+	return pci_access_merge(access, pci_config_read(&at, PCI_COMMAND, 4)) &
+		PCI_COMMAND_MEMORY;
+}
+
+/* False: it cannot be trapped where it is to decode, so it does not. */
+static bool prepare(struct pci_function *function)
+{
+	int error = function->is_mapped ? 0 : map(function);
+
+	if (error)
+		log_limited(LOG_WARN, "pci: %s: stays switched off: %d",
+			    function->device.name, error);
+	return !error;
+}
+
+static bool is_bar(const struct pci_access *access)
+{
+	return access->offset >= PCI_BAR(0) &&
+		access->offset < PCI_BAR(PCI_BAR_COUNT);
+}
+
+static void move(struct pci_function *function, const struct pci_access *access)
+{
+	struct pci_device *device = &function->device;
+	u32 command = switch_off(device);
+
+	unmap(function);
+	pass(function, access);
+	if (prepare(function))
+		pci_config_write(device, PCI_COMMAND, 2, command);
+}
+
+static void write_taken(struct pci_function *function,
+			const struct pci_access *access)
+{
+	if (will_decode(access) && !prepare(function))
+		return;
+	if (is_bar(access) && is_decoding(&function->device))
+		move(function, access);
+	else
+		pass(function, access);
+	look(&access->at);	/* it may be off now, or reset */
+}
+
+void pci_bus_write(const struct pci_access *access)
+{
+	struct pci_function *function = look(&access->at);
+	int error = 0;
+
+	if (!function && will_decode(access))
+		function = take(&access->at, &error);
+	if (!function && error && config_fail_closed())
+		return;
+	if (function && function->claim == PCI_HIDDEN)
+		return;
+	if (pci_route_write(access))
+		return;
+	if (function && function->claim == PCI_TAKEN)
+		write_taken(function, access);
+	else
+		write_device(access);
+}
+
+/* ---- The scan -------------------------------------------------------------------- */
+
+/* What cannot be used is told from what can while only we are running. */
+static void try(struct pci_function *function)
+{
+	struct pci_device *device = &function->device;
+	u32 command = pci_config_read(device, PCI_COMMAND, 2);
+	int error = map(function);
+
+	if (error) {
+		device->driver->detach(device);
+		refuse(function, error);
+	}
+	if (function->claim == PCI_ALONE)
+		pci_config_write(device, PCI_COMMAND, 2, command);
+	if (!(command & PCI_COMMAND_MEMORY))
+		unmap(function);
+}
+
+/* False: nobody answers at this address. */
+static bool offer(const struct pci_device *at)
+{
+	struct pci_device found = *at;
+	struct pci_function *function;
+	int error;
+
+	if (!is_there(&found))
+		return false;
+	function = take(at, &error);
+	if (error && !function)
+		log_error("pci: no memory for another controller");
+	if (function && function->claim == PCI_TAKEN)
+		try(function);
 	return true;
 }
 
-static bool is_multifunction(u16 segment, u8 bus, u8 device)
+static void scan_device(struct pci_device at)
 {
-	struct pci_device first = { .segment = segment, .bus = bus,
-				    .device = device };
-
-	return pci_config_read(&first, PCI_HEADER_TYPE, 1) &
-	       PCI_HEADER_MULTIFUNCTION;
-}
-
-static void scan_device(u16 segment, u8 bus, u8 device)
-{
-	if (!offer(segment, bus, device, 0) ||
-	    !is_multifunction(segment, bus, device))
+	if (!offer(&at) || !(pci_config_read(&at, PCI_HEADER_TYPE, 1) &
+			     PCI_HEADER_MULTIFUNCTION))
 		return;
-	for (u8 function = 1; function < PCI_FUNCTION_MAX; function++)
-		offer(segment, bus, device, function);
+	for (at.function = 1; at.function < PCI_FUNCTION_MAX; at.function++)
+		offer(&at);
 }
 
 static void scan_segment(u16 segment, u8 first_bus, u8 last_bus)
 {
-	for (unsigned bus = first_bus; bus <= last_bus; bus++)
-		for (u8 device = 0; device < PCI_DEVICE_MAX; device++)
-			scan_device(segment, bus, device);
+	struct pci_device at = { .segment = segment };
+
+	for (unsigned bus = first_bus; bus <= last_bus; bus++) {
+		at.bus = bus;
+		for (at.device = 0; at.device < PCI_DEVICE_MAX; at.device++)
+			scan_device(at);
+	}
 }
 
 size_t pci_bus_attach(void)
 {
+	struct list *node;
+	size_t count = 0;
+
 	pci_config_for_each_segment(scan_segment);
-	if (function_count)
-		ioport_register(&data_ports);
-	return function_count;
+	list_for_each(node, &pci_functions)
+		count += pci_function_of(node)->claim != PCI_ALONE;
+	return count;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Config cycles. With ports only, the guest's address in CF8h is put back
- * after each cycle of ours. CF8h is not trapped, so a guest that writes it
- * on another CPU within that moment loses the write; machines with ECAM,
- * which is every machine with PCI Express, never come here.
+ * Config cycles, one at a time (pci.h). With ports only, the guest's address
+ * in CF8h is put back after each cycle of ours; the guest cannot write it
+ * meanwhile.
  */
 #include "pci_config.h"
 #include "acpi.h"
 #include "bits.h"
-#include "lock.h"
 #include "log.h"
 #include "mmio.h"
 #include "spec/pci.h"
@@ -18,9 +16,6 @@
 
 static struct acpi_ecam ecams[ECAM_MAX];
 static size_t ecam_count;
-
-/* Held from writing the address to using the data port. */
-static struct lock port_lock;
 
 void pci_config_init(void)
 {
@@ -52,29 +47,22 @@ void pci_config_for_each_segment(void (*visit)(u16 segment, u8 first_bus,
 		visit(0, 0, 0xff);
 }
 
-u32 pci_config_latch(void)
+const struct acpi_ecam *pci_config_ecam(size_t index)
 {
-	u32 latch;
-
-	lock_acquire(&port_lock);
-	latch = io_read(PCI_PORT_ADDRESS, 4);
-	lock_release(&port_lock);
-	return latch;
+	return index < ecam_count ? &ecams[index] : NULL;
 }
 
-static void cycle(u16 port, unsigned size, bool is_write, u32 *value)
+u32 pci_config_latch(void)
+{
+	return io_read(PCI_PORT_ADDRESS, 4);
+}
+
+void pci_config_port(u16 port, unsigned size, bool is_write, u32 *value)
 {
 	if (is_write)
 		io_write(port, size, *value);
 	else
 		*value = io_read(port, size);
-}
-
-void pci_config_port(u16 port, unsigned size, bool is_write, u32 *value)
-{
-	lock_acquire(&port_lock);
-	cycle(port, size, is_write, value);
-	lock_release(&port_lock);
 }
 
 static bool is_in_port_space(const struct pci_device *device, u16 offset)
@@ -92,12 +80,10 @@ static void port_cycle(const struct pci_device *device, u16 offset,
 		      (offset & PCI_ADDRESS_REGISTER);
 	u32 latch;
 
-	lock_acquire(&port_lock);
-	latch = io_read(PCI_PORT_ADDRESS, 4);
+	latch = pci_config_latch();
 	io_write(PCI_PORT_ADDRESS, 4, address);
-	cycle(PCI_PORT_DATA + (offset & 3), size, is_write, value);
+	pci_config_port(PCI_PORT_DATA + (offset & 3), size, is_write, value);
 	io_write(PCI_PORT_ADDRESS, 4, latch);
-	lock_release(&port_lock);
 }
 
 u32 pci_config_read(struct pci_device *device, u16 offset, unsigned size)

@@ -7,6 +7,7 @@
 #ifndef SLUICE_PCI_CONFIG_H
 #define SLUICE_PCI_CONFIG_H
 
+#include "acpi.h"
 #include "pci.h"
 
 /* Copies MCFG: after acpi_init(), before launch. */
@@ -19,10 +20,13 @@ u64 pci_config_page(const struct pci_device *device);
 void pci_config_for_each_segment(void (*visit)(u16 segment, u8 first_bus,
 					       u8 last_bus));
 
+/* NULL behind the last one. */
+const struct acpi_ecam *pci_config_ecam(size_t index);
+
 /* What the guest last wrote to port CF8h. */
 u32 pci_config_latch(void);
 
-/* The guest's own access to CFCh-CFFh, as the machine does it. */
+/* The guest's own access to CF8h-CFFh, as the machine does it. */
 void pci_config_port(u16 port, unsigned size, bool is_write, u32 *value);
 
 #endif

@@ -26,7 +26,8 @@ struct irq_listener {
 	void (*interrupt)(struct irq_listener *listener);
 };
 
-/* Called on every interrupt exit, on the CPU it came to. Set-up time only. */
+/* Called on every interrupt exit, on the CPU it came to. At set-up time or in
+ * the attach() of a device: one caller at a time. */
 void irq_listen(struct irq_listener *listener);
 
 #endif

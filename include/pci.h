@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI functions that a driver of ours has taken: their config space is
- * watched through ECAM (only their own 4 KiB page) and CF8h/CFCh. All other
- * functions are the guest's alone.
+ * PCI functions that a driver of ours stands before. Config space as a whole
+ * is trapped (ECAM and CF8h-CFFh), so that none comes, moves or changes
+ * unseen; all other functions are the guest's alone.
+ *
+ * One access of the guest to config space is done at a time, whichever CPUs
+ * they come from: everything declared here is called, and may be called,
+ * under that lock only (or at the start), which is outer to all others.
  */
 #ifndef SLUICE_PCI_H
 #define SLUICE_PCI_H
@@ -27,8 +31,22 @@ struct pci_device {
 struct pci_driver {
 	const char *name;
 	u32 class_code;
-	/* Before the guest runs. 0, or -Exxx: the function stays the guest's. */
+	/*
+	 * A function of the class is there, at the start or before the guest
+	 * switches on its memory decode. 0, or -Exxx: `fail=` decides whether
+	 * it is hidden or the guest's alone.
+	 */
 	int (*attach)(struct pci_device *device);
+	/* It is not there any more, or something else is. Not mapped. */
+	void (*detach)(struct pci_device *device);
+	/*
+	 * Its BARs are about to decode, at an address of the guest's choice,
+	 * and do not yet. It may have been reset since, or be another device
+	 * of the same make. -Exxx: they must not.
+	 */
+	int (*map)(struct pci_device *device);
+	/* They do not decode any more. */
+	void (*unmap)(struct pci_device *device);
 	/*
 	 * The guest reads config space: `*value` is what the device has and
 	 * may be altered. size 1, 2 or 4, naturally aligned. NULL: as it is.
@@ -56,14 +74,14 @@ void pci_config_write(struct pci_device *device, u16 offset, unsigned size,
 		      u32 value);
 
 /*
- * Where memory BAR `index` (0-5) decodes now: reads the device. A base of 0
- * when it does not (decode off, unassigned, all-ones of a sizing in
+ * Where memory BAR `index` (0-5) decodes when memory decode is on: reads the
+ * device. A base of 0 when nowhere (unassigned, all-ones of a sizing in
  * progress, I/O BAR). 64-bit BARs are read as one.
  */
 gpa_t pci_bar_base(struct pci_device *device, unsigned index);
 
-/* Size of a memory BAR, found by sizing it: attach time only, decode is
- * off for the moment. 0 when not implemented. */
+/* Size of a memory BAR, found by sizing it: decode is off for the moment.
+ * 0 when not implemented. */
 u64 pci_bar_size(struct pci_device *device, unsigned index);
 
 /* Offset of a capability (standard or, above 100h, extended); 0: none. */

@@ -74,43 +74,115 @@ SETTING(mdts_setting);
 
 /* ---- Where the registers are --------------------------------------------------------- */
 
-/*
- * Untrapped registers would be a way around everything: when the place
- * cannot be trapped, the device decodes no memory.
- */
-static int map(struct nvme_host *host, gpa_t base)
+static int check_capabilities(struct nvme_host *host, u64 cap)
+{
+	if (cap == ~0ull) {
+		log_limited(LOG_ERROR, "%s: does not answer", host->name);
+		return -ENODEV;
+	}
+	if (FIELD_GET(NVME_CAP_MPSMIN, cap) || !FIELD_GET(NVME_CAP_MQES, cap)) {
+		log_limited(LOG_ERROR, "%s: CAP is %#llx, needs pages of 4 KiB "
+			    "and queues of 2", host->name,
+			    (unsigned long long)cap);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/* Nobody but us sees it decode: all of the BAR is trapped, and whoever
+ * accesses it waits for host->lock. */
+static int look(struct nvme_host *host)
+{
+	struct pci_device *pci = host->pci;
+	u32 command = pci_config_read(pci, PCI_COMMAND, 2);
+	u64 cap;
+	int error;
+
+	pci_config_write(pci, PCI_COMMAND, 2, command | PCI_COMMAND_MEMORY);
+	WRITE_ONCE(host->bar, host->region.base.v);
+	cap = regs_read32(host, NVME_REG_CAP) |
+		(u64)regs_read32(host, NVME_REG_CAP + 4) << 32;
+	error = check_capabilities(host, cap);
+	if (!error) {
+		host->cap = cap;
+		ctrl_look(host);
+	}
+	WRITE_ONCE(host->bar, 0);
+	pci_config_write(pci, PCI_COMMAND, 2, command);
+	return error;
+}
+
+static int trap(struct nvme_host *host, gpa_t base, u64 size)
 {
 	int error;
 
 	host->region.base = base;
+	WRITE_ONCE(host->region.size, size);
 	error = mmio_register(&host->region);
-	if (error) {
-		log_error("%s: registers at %#llx cannot be trapped: %d",
-			  host->name, (unsigned long long)base.v, error);
-		pci_config_write(host->pci, PCI_COMMAND, 2,
-				 pci_config_read(host->pci, PCI_COMMAND, 2) &
-				 ~PCI_COMMAND_MEMORY);
+	if (error)
+		log_limited(LOG_ERROR, "%s: registers at %#llx cannot be "
+			    "trapped: %d", host->name,
+			    (unsigned long long)base.v, error);
+	return error;
+}
+
+/* What lies behind the doorbells, a MSI-X table say, is not trapped. */
+static int place(struct nvme_host *host, gpa_t base, u64 bar_size)
+{
+	int error = trap(host, base, bar_size);
+
+	if (error)
 		return error;
-	}
+	error = look(host);
+	mmio_unregister(&host->region);
+	if (error)
+		return error;
+	error = trap(host, base, MIN(bar_size, align_up(
+		regs_doorbell_end(host), PAGE_SIZE)));
+	if (error)
+		return error;
 	host->has_region = true;
 	WRITE_ONCE(host->bar, base.v);
+	log_debug("%s: %s has registers at %#llx", host->name,
+		  host->pci->name, (unsigned long long)base.v);
 	return 0;
 }
 
-static void follow_bar(struct nvme_host *host)
+/* Config space is not for the I/O path: see pci.h. */
+static void note_msix(struct nvme_host *host)
 {
-	gpa_t base = pci_bar_base(host->pci, 0);
+	u16 at = pci_find_capability(host->pci, PCI_CAPABILITY_MSIX);
+
+	WRITE_ONCE(host->has_msix, at &&
+		   pci_config_read(host->pci, at + PCI_MSIX_CONTROL, 2) &
+		   PCI_MSIX_ENABLE);
+}
+
+static int map(struct pci_device *device)
+{
+	struct nvme_host *host = device->driver_data;
+	u64 bar_size = align_up(pci_bar_size(device, 0), PAGE_SIZE);
+	gpa_t base = pci_bar_base(device, 0);
+	int error = 0;
 
 	lock_acquire(&host->lock);
-	if (base.v != host->bar) {
-		WRITE_ONCE(host->bar, 0);
-		if (host->has_region)
-			mmio_unregister(&host->region);
-		host->has_region = false;
-		if (base.v && !map(host, base))
-			log_debug("%s: registers at %#llx", host->name,
-				  (unsigned long long)base.v);
-	}
+	note_msix(host);
+	if (base.v && bar_size)
+		error = place(host, base, bar_size);
+	lock_release(&host->lock);
+	run_all(host);
+	return error;
+}
+
+static void unmap(struct pci_device *device)
+{
+	struct nvme_host *host = device->driver_data;
+
+	lock_acquire(&host->lock);
+	WRITE_ONCE(host->bar, 0);
+	if (host->has_region)
+		mmio_unregister(&host->region);
+	host->has_region = false;
 	lock_release(&host->lock);
 }
 
@@ -126,86 +198,40 @@ static u16 sriov_of(struct pci_device *device)
 static void config_read(struct pci_device *device, u16 offset, unsigned size,
 			u32 *value)
 {
-	struct nvme_host *host = device->driver_data;
 	u16 sriov = offset < PCI_EXTENDED_CAPABILITY_FIRST ? 0 :
 		sriov_of(device);
 	u16 at = offset - sriov;
 
-	if (host->is_hidden)
-		*value = ~0u >> (32 - 8 * size);
-	else if (sriov && offset >= sriov && at < PCI_SRIOV_SIZE)
+	if (sriov && offset >= sriov && at < PCI_SRIOV_SIZE)
 		*value &= at < 4 ? PCI_EXTENDED_CAPABILITY_LINK >> 8 * at : 0;
 }
 
 static bool config_write(struct pci_device *device, u16 offset, unsigned size,
 			 u32 value)
 {
-	struct nvme_host *host = device->driver_data;
-	u16 pcie = pci_find_capability(device, PCI_CAPABILITY_EXPRESS);
-	u16 sriov = offset < PCI_EXTENDED_CAPABILITY_FIRST ? 0 : sriov_of(device);
-	u16 control = pcie + PCI_EXPRESS_DEVICE_CONTROL;
+	u16 sriov = offset < PCI_EXTENDED_CAPABILITY_FIRST ? 0 :
+		sriov_of(device);
 
-	if (host->is_hidden ||
-	    (sriov && ranges_overlap(offset, size, sriov, PCI_SRIOV_SIZE)))
-		return false;
-	/* Its high byte decides; the reset begins with this very write. */
-	if (pcie && ranges_overlap(offset, size, control + 1, 1))
-		host->is_being_reset = value >> 8 * (control + 1 - offset) &
-			(PCI_EXPRESS_INITIATE_FLR >> 8);
-	return true;
+	(void)value;
+	return !sriov || !ranges_overlap(offset, size, sriov, PCI_SRIOV_SIZE);
 }
 
+/* A function level reset, say: what it has done shows in the registers. */
 static void config_written(struct pci_device *device, u16 offset,
 			   unsigned size)
 {
 	struct nvme_host *host = device->driver_data;
 
-	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||
-	    ranges_overlap(offset, size, PCI_BAR(0), 8))
-		follow_bar(host);
-	if (host->is_being_reset) {
-		host->is_being_reset = false;
-		ctrl_was_reset(host);
-	}
+	(void)offset;
+	(void)size;
+	note_msix(host);
+	lock_acquire(&host->lock);
+	ctrl_step(host);
+	lock_release(&host->lock);
+	run_all(host);
 }
 
 /* ---- Attach ---------------------------------------------------------------------------------- */
-
-/* Its driver let go without disabling it, perhaps. Nothing runs but us. */
-static int quiesce(struct nvme_host *host)
-{
-	u64 limit_us = FIELD_GET(NVME_CAP_TO, host->cap) * 500000;
-	u64 deadline_us = clock_deadline_us(MAX(limit_us, 500000));
-
-	if (!(regs_read32(host, NVME_REG_CC) & NVME_CC_EN))
-		return 0;
-	regs_write32(host, NVME_REG_CC, 0);
-	while (regs_read32(host, NVME_REG_CSTS) & NVME_CSTS_RDY) {
-		if (clock_is_past(deadline_us)) {
-			log_error("%s: does not stop", host->name);
-			return -ETIMEDOUT;
-		}
-		cpu_relax();
-	}
-	return 0;
-}
-
-static int read_capabilities(struct nvme_host *host)
-{
-	host->cap = regs_read32(host, NVME_REG_CAP) |
-		(u64)regs_read32(host, NVME_REG_CAP + 4) << 32;
-	if (host->cap == ~0ull) {
-		log_error("%s: does not answer", host->name);
-		return -ENODEV;
-	}
-	if (FIELD_GET(NVME_CAP_MPSMIN, host->cap) ||
-	    !FIELD_GET(NVME_CAP_MQES, host->cap)) {
-		log_error("%s: CAP is %#llx, needs pages of 4 KiB and queues "
-			  "of 2", host->name, (unsigned long long)host->cap);
-		return -ENODEV;
-	}
-	return 0;
-}
 
 static int alloc_memory(struct nvme_host *host)
 {
@@ -242,19 +268,29 @@ static void free_memory(struct nvme_host *host)
 		page_free(host->own.page, 1);
 }
 
-static struct nvme_host *alloc_host(struct pci_device *device)
+static size_t host_pages(void)
+{
+	return (sizeof(struct nvme_host) + PAGE_MASK) >> PAGE_SHIFT;
+}
+
+static struct nvme_host *alloc_host(void)
 {
 	static u32 count;
-	struct nvme_host *host =
-		page_alloc((sizeof(*host) + PAGE_MASK) >> PAGE_SHIFT);
+	struct nvme_host *host = page_alloc(host_pages());
 
 	if (!host)
 		return NULL;
+	if (alloc_memory(host)) {
+		free_memory(host);
+		page_free(host, host_pages());
+		return NULL;
+	}
 	snprintf(host->name, sizeof(host->name), "nvme%u", count++);
-	host->pci = device;
 	host->pages_left = NVME_POOL_PAGES;
 	host->transfer_max = PAGE_SIZE;
 	host->page_shift = PAGE_SHIFT;
+	host->region.name = host->name;
+	host->region.access = regs_access;
 	list_init(&host->inbox);
 	list_init(&host->own_io);
 	list_init(&host->own_admin);
@@ -262,92 +298,72 @@ static struct nvme_host *alloc_host(struct pci_device *device)
 	return host;
 }
 
-/* Memory decode and bus mastering may be off since the firmware let go. */
-static int find_registers(struct nvme_host *host)
+/*
+ * A host is never freed: another CPU may be in a handler of its, and its
+ * interceptors are there for good. The next controller gets it.
+ */
+static struct nvme_host *find_spare(void)
 {
-	u32 command = pci_config_read(host->pci, PCI_COMMAND, 2);
-	u64 bar_size = pci_bar_size(host->pci, 0);
-	u64 size;
+	struct list *node;
 
-	pci_config_write(host->pci, PCI_COMMAND, 2, command |
-			 PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
-	host->bar = pci_bar_base(host->pci, 0).v;
-	if (!host->bar) {
-		log_error("%s: BAR 0 is not assigned", host->name);
-		return -ENODEV;
+	list_for_each(node, &attach_hosts) {
+		struct nvme_host *host =
+			container_of(node, struct nvme_host, node);
+
+		if (!host->pci)
+			return host;
 	}
-	if (read_capabilities(host))
-		return -ENODEV;
-	size = align_up(regs_doorbell_end(host), PAGE_SIZE);
-	host->region = (struct mmio_region){
-		.name = host->name, .access = regs_access,
-		.size = bar_size ? MIN(size, align_up(bar_size, PAGE_SIZE)) :
-			size,
-	};
-	return quiesce(host);
+	return NULL;
 }
 
-static int take(struct nvme_host *host)
+static struct nvme_host *make_host(int *error)
 {
-	int error = find_registers(host);
+	struct nvme_host *host = alloc_host();
 
-	if (error)
-		return error;
-	error = alloc_memory(host);
-	if (error)
-		goto memory;
-	error = chain_attach(host);
-	if (error)
-		goto memory;
-	error = map(host, gpa(host->bar));
-	if (error)
-		goto memory;
-	return 0;
-memory:
-	free_memory(host);
-	return error;
-}
-
-/* Out of the guest's sight, and its registers out of reach. */
-static void hide(struct nvme_host *host)
-{
-	log_error("%s: %s is hidden: fail = closed", host->name,
-		  host->pci->name);
-	host->is_hidden = true;
-	pci_config_write(host->pci, PCI_COMMAND, 2,
-			 pci_config_read(host->pci, PCI_COMMAND, 2) &
-			 ~(PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER));
-}
-
-static int attach(struct pci_device *device)
-{
-	struct nvme_host *host = alloc_host(device);
-	int error;
-
+	*error = host ? chain_attach(host) : -ENOMEM;
 	if (!host)
-		return -ENOMEM;
-	device->driver_data = host;
-	error = take(host);
-	if (error && config_fail_closed()) {
-		hide(host);
-		return 0;
-	}
-	if (error) {
-		log_error("%s: %s stays the guest's alone", host->name,
-			  device->name);
-		page_free(host, (sizeof(*host) + PAGE_MASK) >> PAGE_SHIFT);
-		return error;
+		return NULL;
+	if (*error) {
+		/* An interceptor that is installed may go on knowing it. */
+		free_memory(host);
+		return NULL;
 	}
 	if (list_is_empty(&attach_hosts))
 		run_listen();
 	list_add_tail(&attach_hosts, &host->node);
+	return host;
+}
+
+static int attach(struct pci_device *device)
+{
+	struct nvme_host *host = find_spare();
+	int error = 0;
+
+	if (!host)
+		host = make_host(&error);
+	if (error)
+		return error;
+	host->pci = device;
+	device->driver_data = host;
+	log_debug("%s: is %s", host->name, device->name);
 	return 0;
+}
+
+static void detach(struct pci_device *device)
+{
+	struct nvme_host *host = device->driver_data;
+
+	ctrl_is_gone(host);
+	host->pci = NULL;
 }
 
 static const struct pci_driver nvme_driver = {
 	.name = "nvme",
 	.class_code = NVME_CLASS_CODE,
 	.attach = attach,
+	.detach = detach,
+	.map = map,
+	.unmap = unmap,
 	.config_read = config_read,
 	.config_write = config_write,
 	.config_written = config_written,

@@ -132,7 +132,7 @@ static void say_ready(struct nvme_host *host)
 		return;
 	host->was_ready = true;
 	chain_describe(host, chain, sizeof(chain));
-	log_info("%s: %s SN=%s %u namespaces, %u queues, mdts %u KiB%s%s",
+	log_limited(LOG_INFO, "%s: %s SN=%s %u namespaces, %u queues, mdts %u KiB%s%s",
 		 host->name, host->model, host->serial_number, ns_count(host),
 		 host->guest_queues_max, host->transfer_max >> 10,
 		 *chain ? ", " : "", chain);
@@ -192,12 +192,13 @@ static void release(struct nvme_host *host)
 	set_state(host, CTRL_DISABLED);
 }
 
-/* Pulled out, it reads as ones and does no DMA either. */
+/*
+ * Ones say nothing: the device may be pulled out, or behind a bridge that the
+ * guest has closed and go on with its DMA. Then PCI has to tell.
+ */
 static bool is_stopped(struct nvme_host *host)
 {
-	u32 csts = regs_read32(host, NVME_REG_CSTS);
-
-	return csts == ~0u || !(csts & NVME_CSTS_RDY);
+	return !(regs_read32(host, NVME_REG_CSTS) & NVME_CSTS_RDY);
 }
 
 /* Do the interceptors agree, or have they had their time? */
@@ -219,8 +220,10 @@ static void stop(struct nvme_host *host)
 			return;
 		host->device_stops = true;
 		run_set_online(host, false);
-		write_device_cc(host, false);
 	}
+	/* Again, when it was out of reach the last time. */
+	if (regs_read32(host, NVME_REG_CC) & NVME_CC_EN)
+		write_device_cc(host, false);
 	if (is_stopped(host))
 		release(host);
 }
@@ -242,19 +245,40 @@ static void forward_shutdown(struct nvme_host *host)
 
 static void forget(struct nvme_host *host)
 {
-	log_info("%s: was reset", host->name);
+	log_limited(LOG_INFO, "%s: was reset", host->name);
+	host->was_ready = false;
 	host->cc = host->aqa = 0;
 	host->asq = host->acq = 0;
 	release(host);
 }
 
-void ctrl_was_reset(struct nvme_host *host)
+void ctrl_is_gone(struct nvme_host *host)
 {
 	lock_acquire(&host->lock);
 	if (host->state != CTRL_DISABLED)
 		forget(host);
 	lock_release(&host->lock);
 	run_all(host);
+}
+
+/* Enabled by whoever had it before us. Nobody waits for it here. */
+static void stop_stranger(struct nvme_host *host)
+{
+	write_device_cc(host, false);
+	host->device_stops = true;
+	set_state(host, CTRL_STOPPING);
+}
+
+void ctrl_look(struct nvme_host *host)
+{
+	bool is_enabled = regs_read32(host, NVME_REG_CC) & NVME_CC_EN;
+
+	lock_assert_held(&host->lock);
+	if (is_enabled && host->state == CTRL_DISABLED)
+		stop_stranger(host);
+	else if (!is_enabled && host->state != CTRL_DISABLED &&
+		 is_stopped(host))
+		forget(host);
 }
 
 /* By a bus reset, say, that nobody tells us of. */

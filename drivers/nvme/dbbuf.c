@@ -15,9 +15,7 @@
 
 #include "gmem.h"
 #include "nvme.h"
-#include "pci.h"
 #include "setting.h"
-#include "spec/pci.h"
 
 static enum { BUFFER_UNSET, BUFFER_ON, BUFFER_OFF } choice;
 
@@ -175,19 +173,6 @@ bool dbbuf_arm(struct hub *hub)
 
 /* ---- Doorbell Buffer Config, 5.7 -------------------------------------------------------------- */
 
-/*
- * The device learns of heads late. One that holds a pin up, or sends a
- * message only for the first of several completions, as with MSI, until it
- * hears of them would be misunderstood: only MSI-X is neither (7.5.1).
- */
-static bool has_msix(const struct nvme_host *host)
-{
-	u16 at = pci_find_capability(host->pci, PCI_CAPABILITY_MSIX);
-
-	return at && pci_config_read(host->pci, at + PCI_MSIX_CONTROL, 2) &
-		PCI_MSIX_ENABLE;
-}
-
 static u32 *map_page(struct nvme_host *host, u64 address)
 {
 	u64 size = 1ull << host->page_shift;
@@ -207,6 +192,11 @@ static void add_queues(struct hub *hub)
 	lock_release(&hub->lock);
 }
 
+/*
+ * The device learns of heads late. One that holds a pin up, or sends a
+ * message only for the first of several completions, as with MSI, until it
+ * hears of them would be misunderstood: only MSI-X is neither (7.5.1).
+ */
 u16 dbbuf_configure(struct nvme_host *host, u64 doorbells, u64 events)
 {
 	u32 *words = map_page(host, doorbells);
@@ -214,7 +204,7 @@ u16 dbbuf_configure(struct nvme_host *host, u64 doorbells, u64 events)
 	struct hub *hub;
 	u32 id = 1;
 
-	if (!dbbuf_is_offered() || !has_msix(host))
+	if (!dbbuf_is_offered() || !READ_ONCE(host->has_msix))
 		return NVME_SC_INVALID_OPCODE;
 	if (!words || !event_words)
 		return NVME_SC_INVALID_FIELD;

@@ -34,6 +34,7 @@
  * direct.c says why that can be believed.
  *
  * Lock order, outer first:
+ *	config space	one access of the guest (pci.h)
  *	host->lock	registers, life cycle
  *	admin hub->lock
  *	hub->lock	never two I/O hubs at once
@@ -277,12 +278,13 @@ struct nvme_host {
 	struct list node;
 	char name[8];
 	char serial_number[21], model[41];
-	struct pci_device *pci;
+	struct pci_device *pci;	/* NULL: waits for a controller */
 	struct lock lock;
 
 	/* Registers. */
 	struct mmio_region region;
 	bool has_region;
+	bool has_msix;		/* the guest has switched it on */
 	u64 bar;		/* 0: not decoded */
 	u64 cap;		/* the device's */
 	u32 cc, aqa;		/* the guest's */
@@ -293,8 +295,6 @@ struct nvme_host {
 	/* Life cycle. */
 	u8 state;		/* written under lock, read anywhere */
 	bool was_ready;		/* logged once */
-	bool is_hidden;		/* attach failed, fail=closed */
-	bool is_being_reset;	/* a write of FLR is on its way */
 	bool device_stops;	/* EN=0 given to the device */
 	bool shutdown_waits;	/* for interceptors; atomic */
 	u32 device_cc;		/* last written */
@@ -359,7 +359,8 @@ struct attach_limits {
 };
 extern struct attach_limits attach_limits;
 
-/* All controllers, for the interrupt listener. Grows at attach only. */
+/* Controllers and spare hosts, for the interrupt listener: read without a
+ * lock, so nothing is ever taken off. */
 extern struct list attach_hosts;
 
 /* ---- regs.c ------------------------------------------------------------- */
@@ -381,8 +382,13 @@ void ctrl_write_cc(struct nvme_host *host, u32 value);
 u32 ctrl_read_csts(struct nvme_host *host);
 /* Takes the life cycle on as far as the device has come. host->lock held. */
 void ctrl_step(struct nvme_host *host);
-/* The device was reset behind the guest's driver (FLR, D3): takes the lock. */
-void ctrl_was_reset(struct nvme_host *host);
+/*
+ * The device's registers can be reached, for the first time or again: it may
+ * have been reset, be another one, or still run for its last driver.
+ */
+void ctrl_look(struct nvme_host *host);
+/* It does no DMA any more, and is not coming back: takes the lock. */
+void ctrl_is_gone(struct nvme_host *host);
 /* Preparation did not work: `fail=` decides. host->lock held. */
 void ctrl_fail(struct nvme_host *host, const char *why);
 static inline bool ctrl_is_ready(const struct nvme_host *host)

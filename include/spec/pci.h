@@ -40,6 +40,17 @@
 #define PCI_BAR_COUNT 6
 #define PCI_CAPABILITY_POINTER 0x34
 
+/* PCI-to-PCI Bridge 1.2, 3.2.5.2-4: primary, secondary, subordinate */
+#define PCI_BUS_NUMBERS 0x18
+#define PCI_BUS_SECONDARY BITS(15, 8)
+#define PCI_BUS_SUBORDINATE BITS(23, 16)
+
+/* Intel's host bridge, 00:00.0, of desktops and notebooks (3 Series chipset
+ * datasheet, 5.1.14): where ECAM is; 64 bits */
+#define PCI_VENDOR_INTEL 0x8086
+#define PCI_INTEL_PCIEXBAR 0x60
+#define PCI_INTEL_PCIEXBAR_BASE BITS(38, 26)
+
 #define PCI_COMMAND_IO BIT(0)			/* 6.2.2 */
 #define PCI_COMMAND_MEMORY BIT(1)
 #define PCI_COMMAND_BUS_MASTER BIT(2)
@@ -59,12 +70,15 @@
 #define PCI_CAPABILITY_FIRST 0x40
 #define PCI_CAPABILITY_ID BITS(7, 0)
 #define PCI_CAPABILITY_NEXT BITS(15, 10)	/* in dwords */
-#define PCI_CAPABILITY_MSI 0x05			/* appendix H */
+#define PCI_CAPABILITY_POWER 0x01		/* appendix H */
+#define PCI_CAPABILITY_MSI 0x05
 #define PCI_CAPABILITY_EXPRESS 0x10
 #define PCI_CAPABILITY_MSIX 0x11
 #define PCI_MSIX_CONTROL 2			/* from the capability */
 #define PCI_MSIX_ENABLE BIT(15)
 
+#define PCI_POWER_CONTROL 4			/* PCIe 7.5.2.2 */
+#define PCI_POWER_STATE BITS(1, 0)
 #define PCI_EXPRESS_DEVICE_CONTROL 8		/* PCIe 7.5.3.4 */
 #define PCI_EXPRESS_INITIATE_FLR BIT(15)
 

@@ -147,7 +147,7 @@ static void configure_buffers(void)
 	};
 
 	fake_machine.config[0x80] = PCI_CAPABILITY_MSIX;
-	fake_machine.config[0x83] = PCI_MSIX_ENABLE >> 8;
+	fake_config_write(0x80 + PCI_MSIX_CONTROL, 2, PCI_MSIX_ENABLE);
 	memset(words, 0, LARGE_PAGE);
 	memset(events, 0, LARGE_PAGE);
 	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);

@@ -67,9 +67,13 @@ bool fuzz_boot(void)
 
 static void restore_machine(void)
 {
+	u16 command;
+
+	memcpy(&command, config_at_rest + PCI_COMMAND, 2);
+	fake_config_write(PCI_COMMAND, 2, 0);
 	memcpy(fake_machine.config, config_at_rest, sizeof(config_at_rest));
-	fake_config_write(PCI_COMMAND, 2,
-			  fake_config_read(PCI_COMMAND, 2));
+	memset(fake_machine.config + PCI_COMMAND, 0, 2);
+	fake_config_write(PCI_COMMAND, 2, command);
 }
 
 static void restore_device(void)

@@ -10,11 +10,6 @@
 #include "guest.h"
 #include "spec/pci.h"
 
-static u64 bar(void)
-{
-	return pci_bar_base(&fake_machine.pci, 0).v;
-}
-
 static u32 register_offset(struct input *in)
 {
 	static const u16 offsets[] = {
@@ -53,10 +48,10 @@ static u64 register_value(struct input *in)
 
 static void access_register(struct input *in, bool is_write)
 {
-	u64 address = bar() + register_offset(in);
+	u64 address = fake_bar() + register_offset(in);
 	unsigned size = 1u << input_of(in, 4);
 
-	if (!bar())
+	if (!fake_bar())
 		return;
 	if (is_write)
 		fake_guest_write(address, size, register_value(in));
@@ -69,7 +64,7 @@ static void enable(struct input *in)
 {
 	u32 patience = guest.patience;
 
-	if (!bar())
+	if (!fake_bar())
 		return;
 	guest_begin_enable(FIELD_PREP(NVME_CC_MPS, input_of(in, 6)));
 	guest.patience = input_of(in, 64);

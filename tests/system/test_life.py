@@ -76,8 +76,6 @@ def test_controller_pulled_out_and_put_in_again(system, second):
         check_second_works(system, second)
 
 
-@pytest.mark.xfail(strict=True, reason="slots that are empty when Sluice "
-                   "starts are not watched")
 def test_controller_in_an_empty_slot(system, second):
     machine, guest = system.machine, system.guest
     name = guest.controller("QF1")

@@ -366,20 +366,22 @@ TEST(a_function_level_reset_frees_everything)
 	CHECK(guest_enable(0));
 }
 
-TEST(a_controller_that_is_pulled_out_reads_as_ones_and_can_be_let_go)
+/* It may be behind a bridge that the guest has closed, and go on. */
+TEST(what_reads_as_ones_keeps_its_memory)
 {
 	size_t pages;
 
-	guest_boot();
-	CHECK_EQ(fake_machine_attach(), 0);
-	pages = fake_machine.sluice_pages;
-	CHECK(guest_enable(0));
+	guest_start();
 	make_queues(16);
+	pages = fake_machine.sluice_pages;
 	fake_nvme.is_gone = true;
 	CHECK_EQ(guest_read32(NVME_REG_CSTS), ~0u);
 	guest_write32(NVME_REG_CC, 0);
 	guest_read32(NVME_REG_CSTS);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
+	fake_nvme.is_gone = false;
+	CHECK(guest_disable());
+	CHECK(fake_machine.sluice_pages < pages);
 }
 
 TEST(a_fatal_status_of_the_device_reaches_the_guest)
@@ -438,13 +440,15 @@ TEST(a_controller_that_is_never_enabled_is_left_alone)
 	CHECK_EQ(fake_machine.watch_count, 0);
 }
 
-TEST(attach_switches_on_what_the_firmware_has_switched_off)
+TEST(attach_leaves_off_what_the_firmware_has_switched_off)
 {
 	guest_boot();
 	fake_machine.config[PCI_COMMAND] = 0;
 	CHECK_EQ(fake_machine_attach(), 0);
-	CHECK_EQ(fake_machine.config[PCI_COMMAND], PCI_COMMAND_MEMORY |
-		 PCI_COMMAND_BUS_MASTER);
+	CHECK_EQ(fake_machine.config[PCI_COMMAND], 0);
+	fake_config_write(PCI_COMMAND, 1, PCI_COMMAND_MEMORY);
+	CHECK_EQ(fake_machine.config[PCI_COMMAND], PCI_COMMAND_MEMORY);
+	CHECK(guest_enable(0));
 }
 
 TEST(attach_stops_a_controller_that_still_runs)
@@ -453,8 +457,21 @@ TEST(attach_stops_a_controller_that_still_runs)
 	fake_nvme.cc = FIELD_PREP(NVME_CC_IOSQES, 6) | NVME_CC_EN;
 	fake_nvme.csts = NVME_CSTS_RDY;
 	CHECK_EQ(fake_machine_attach(), 0);
-	CHECK_EQ(fake_nvme.cc, 0);
+	CHECK_EQ(fake_nvme.cc & NVME_CC_EN, 0);
+	CHECK(guest_wait_ready(false));
 	CHECK_EQ(fake_nvme.csts, 0);
+	CHECK(guest_enable(0));
+}
+
+TEST(attach_does_not_wait_for_one_that_does_not_stop)
+{
+	guest_boot();
+	fake_nvme.cc = NVME_CC_EN;
+	fake_nvme.csts = NVME_CSTS_RDY;
+	fake_nvme.ready_reads = ~0u;
+	CHECK_EQ(fake_machine_attach(), 0);
+	CHECK(fake_machine.now_us < 1000);
+	CHECK_EQ(guest_read32(NVME_REG_CSTS), NVME_CSTS_RDY);
 }
 
 TEST(virtual_functions_are_hidden)
@@ -473,16 +490,40 @@ TEST(virtual_functions_are_hidden)
 	CHECK_EQ(fake_machine.config[0x108], 0);
 }
 
-TEST(what_cannot_be_attached_stays_the_guest_s_or_is_hidden)
+TEST(what_cannot_be_attached_stays_the_guest_s)
 {
 	guest_boot();
-	fake_nvme.is_gone = true;
+	fake_nvme.is_gone = fake_machine.is_bare = true;
 	CHECK(fake_machine_attach() < 0);
-	CHECK_EQ(fake_machine.sluice_pages, 0);
-	fake_machine.fail_closed = true;
+	CHECK_EQ(fake_machine.config[PCI_COMMAND], PCI_COMMAND_MEMORY);
+	CHECK_EQ(fake_config_read(PCI_DEVICE_ID, 2), 0x10);
+	fake_nvme.is_gone = false;
+	fake_config_write(PCI_COMMAND, 2, 0);
+	fake_config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	guest_write32(NVME_REG_AQA, 0x10001);
+	CHECK_EQ(fake_nvme.aqa, 0x10001);
+}
+
+TEST(what_cannot_be_attached_is_hidden_when_fail_is_closed)
+{
+	guest_boot();
+	fake_nvme.is_gone = fake_machine.fail_closed = true;
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK_EQ(fake_config_read(0, 4), ~0u);
 	CHECK_EQ(fake_config_read(0, 2), 0xffff);
 	fake_config_write(PCI_COMMAND, 2, 7);
 	CHECK_EQ(fake_machine.config[PCI_COMMAND], 0);
+}
+
+TEST(what_cannot_be_used_later_on_is_not_switched_on)
+{
+	guest_boot();
+	CHECK_EQ(fake_machine_attach(), 0);
+	fake_config_write(PCI_COMMAND, 2, 0);
+	fake_nvme.cap |= FIELD_PREP(NVME_CAP_MPSMIN, 2);
+	fake_config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	CHECK_EQ(fake_machine.config[PCI_COMMAND], 0);
+	fake_nvme.cap &= ~NVME_CAP_MPSMIN;
+	fake_config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	CHECK(guest_enable(0));
 }

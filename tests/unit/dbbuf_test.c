@@ -22,7 +22,7 @@ static u32 ring_count[2];	/* SQ, CQ */
 static void enable_msix(void)
 {
 	fake_machine.config[0x80] = PCI_CAPABILITY_MSIX;
-	fake_machine.config[0x83] = 0x80;
+	fake_config_write(0x80 + PCI_MSIX_CONTROL, 2, PCI_MSIX_ENABLE);
 }
 
 static u16 configure(void *doorbells, void *event_page)

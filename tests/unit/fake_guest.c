@@ -12,19 +12,14 @@
 
 struct guest guest;
 
-static u64 bar(void)
-{
-	return pci_bar_base(&fake_machine.pci, 0).v;
-}
-
 u32 guest_read32(u32 offset)
 {
-	return fake_guest_read(bar() + offset, 4);
+	return fake_guest_read(fake_bar() + offset, 4);
 }
 
 void guest_write32(u32 offset, u32 value)
 {
-	fake_guest_write(bar() + offset, 4, value);
+	fake_guest_write(fake_bar() + offset, 4, value);
 }
 
 u32 guest_doorbell_stride(void)
@@ -89,7 +84,7 @@ void guest_begin_enable(u32 cc)
 	guest.admin_cq.phase = true;
 	guest_write32(NVME_REG_AQA, (guest.admin_cq.size - 1) << 16 |
 		      (guest.admin.size - 1));
-	fake_guest_write(bar() + NVME_REG_ASQ, 8, asq);
+	fake_guest_write(fake_bar() + NVME_REG_ASQ, 8, asq);
 	guest_write32(NVME_REG_ACQ, (u32)acq);
 	guest_write32(NVME_REG_ACQ + 4, acq >> 32);
 	guest.page_size = 4096u << FIELD_GET(NVME_CC_MPS, cc);

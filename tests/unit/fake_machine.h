@@ -13,6 +13,9 @@
 #include "types.h"
 
 #define FAKE_BAR 0x10000000ull
+#define FAKE_BAR_SIZE (1ull << 20)
+#define FAKE_DEVICE 3			/* 0000:00:03.0 */
+#define FAKE_NVME 0x010802
 
 struct fake_machine {
 	u64 now_us, us_per_look;	/* the clock, and how it moves */
@@ -23,9 +26,11 @@ struct fake_machine {
 	int watch_count;		/* irq_watch_get() minus put() */
 	u32 direct_irq_count;		/* came while nobody watched */
 	u32 trap_count;			/* accesses of the guest that exited */
-	struct pci_device pci;
 	u8 config[4096];
-	/* The device behind FAKE_BAR. */
+	bool is_empty;			/* nobody answers to config cycles */
+	bool is_bare;			/* it may decode without a trap */
+	u64 untrappable;		/* no region may begin here */
+	/* The device behind the BAR. */
 	u64 (*read)(u64 offset, unsigned size);
 	void (*write)(u64 offset, unsigned size, u64 value);
 	void (*tick)(void);		/* each time the clock is read */
@@ -37,7 +42,7 @@ void fake_machine_init(void);
 int fake_configure(const char *key, const char *value);
 /* Before attach(): no direct queues. */
 void fake_relayed(void);
-/* The driver's attach(), by its section. */
+/* Scan and attach. -ENODEV: what was found is the guest's alone. */
 int fake_machine_attach(void);
 
 /* Zeroed guest RAM. */
@@ -52,6 +57,9 @@ void fake_guest_write(u64 address, unsigned size, u64 value);
 u32 fake_config_read(u16 offset, unsigned size);
 void fake_config_write(u16 offset, unsigned size, u32 value);
 void fake_set_bar(u64 base);
+/* A device with an empty config space is put in, decoding nothing. */
+void fake_plug(u16 device_id, u32 class_code);
+u64 fake_bar(void);			/* 0: it does not decode */
 /* An interrupt arrives. */
 void fake_interrupt(void);
 
