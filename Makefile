@@ -133,6 +133,8 @@ $(call plugin_object,$(1),hv): $(1) $(NEWLIB) $(B)/plugin/nvme_io.h
 	$$(call compile,PLUGIN,$$(HV_CFLAGS) -I$(B)/plugin)
 $(call plugin_object,$(1),host): $(1) $(B)/plugin/nvme_io.h
 	$$(call compile,HOSTCC,$$(HOST_CFLAGS) -I$(B)/plugin)
+$(call plugin_object,$(1),fuzz): $(1) $(B)/plugin/nvme_io.h
+	$$(call compile,FUZZCC,$$(FUZZ_CFLAGS) -I$(B)/plugin)
 $(call plugin_object,$(1),tsan): $(1) $(B)/plugin/nvme_io.h
 	$$(call compile,TSANCC,$$(TSAN_CFLAGS) -I$(B)/plugin)
 endef
@@ -279,9 +281,10 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(FUZZ_NAMES)
 
 selector_fuzz_EXTRA = $(B)/fuzz/tests/unit/fake_nvme_io.o
-$(foreach name,registers commands,$(eval $(name)_fuzz_EXTRA = \
+$(foreach name,registers commands gate,$(eval $(name)_fuzz_EXTRA = \
 	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/drivers/nvme/io.o \
 	$(B)/fuzz/tests/fuzz/guest.o))
+gate_fuzz_EXTRA += $(subst $(B)/host/,$(B)/fuzz/,$(call host_plugins,gate))
 
 $(B)/fuzz/%: CC = $(CLANG)
 $(B)/fuzz/%.o: %.c

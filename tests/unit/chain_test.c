@@ -487,7 +487,9 @@ TEST(the_sources_of_a_copy_are_shown_in_both_formats)
 		*(u64 *)(list + size + 8) = 100;
 		*(u16 *)(list + size + 16) = 0xffff;
 		sqe.prp1 = (u64)list;
-		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+		/* As many blocks as that there are not. */
+		CHECK_EQ(guest_run(&sq, &sqe, NULL),
+			 NVME_SC_LBA_OUT_OF_RANGE);
 		CHECK_EQ(fake_double.source_count, 2);
 		CHECK_EQ(fake_double.first_source.lba_start, 77);
 		CHECK_EQ(fake_double.first_source.n_lbas, 10);

@@ -413,7 +413,7 @@ static u16 access_blocks(const struct nvme_sqe *sqe,
 
 	if (!range_inside(lba, count, ns->n_lbas))
 		return NVME_SC_LBA_OUT_OF_RANGE;
-	if (sqe->opcode == NVME_CMD_WRITE_ZEROES)
+	if (sqe->opcode != NVME_CMD_READ && sqe->opcode != NVME_CMD_WRITE)
 		memset(ns->data + (lba << ns->lba_shift), 0,
 		       count << ns->lba_shift);
 	else if (has_extended_blocks(sqe, ns))
@@ -438,6 +438,29 @@ static u16 deallocate(const struct nvme_sqe *sqe,
 	return 0;
 }
 
+/* Source ranges of 32 or 40 bytes: the first block at 8, NLB at 16. */
+static u16 copy_blocks(const struct nvme_sqe *sqe,
+		       const struct fake_namespace *ns)
+{
+	u32 size = FIELD_GET(NVME_COPY_FORMAT, sqe->cdw12) ? 40 : 32;
+	u32 count = FIELD_GET(NVME_DSM_COUNT, sqe->cdw12) + 1;
+	u64 to = (u64)sqe->cdw11 << 32 | sqe->cdw10, from, n_lbas;
+	u8 list[256 * 40];
+
+	transfer(sqe, list, count * size, false);
+	for (u32 i = 0; i < count; i++, to += n_lbas) {
+		memcpy(&from, list + i * size + 8, 8);
+		n_lbas = *(u16 *)(list + i * size + 16) + 1;
+		if (!range_inside(from, n_lbas, ns->n_lbas) ||
+		    !range_inside(to, n_lbas, ns->n_lbas))
+			return NVME_SC_LBA_OUT_OF_RANGE;
+		memmove(ns->data + (to << ns->lba_shift),
+			ns->data + (from << ns->lba_shift),
+			n_lbas << ns->lba_shift);
+	}
+	return 0;
+}
+
 u16 fake_execute_io(const struct fake_record *record)
 {
 	const struct nvme_sqe *sqe = &record->sqe;
@@ -451,6 +474,7 @@ u16 fake_execute_io(const struct fake_record *record)
 	case NVME_CMD_READ:
 	case NVME_CMD_WRITE:
 	case NVME_CMD_WRITE_ZEROES:
+	case NVME_CMD_WRITE_UNCORRECTABLE:
 		return access_blocks(sqe, ns);
 	case NVME_CMD_DSM:
 		return deallocate(sqe, ns);
@@ -460,7 +484,7 @@ u16 fake_execute_io(const struct fake_record *record)
 	case NVME_CMD_RESERVATION_REPORT:
 		return 0;
 	case NVME_CMD_COPY:
-		return dev->is_ruthless ? do_the_worst() : 0;
+		return copy_blocks(sqe, ns);
 	}
 	return do_the_worst();
 }

@@ -77,11 +77,16 @@ static void try_io(u32 opcode, u64 lba)
 	};
 
 	memset(buffer, NOISE, 4096);
-	/* Of a Dataset Management command: 8 blocks there. */
 	if (opcode == NVME_CMD_DSM) {
 		((struct nvme_dsm_range *)buffer)->lba = lba;
 		((struct nvme_dsm_range *)buffer)->n_lbas = TRIED;
 		sqe.cdw10 = 0;
+	}
+	/* From where everything may be read. */
+	if (opcode == NVME_CMD_COPY) {
+		*(u64 *)(buffer + 8) = 100;
+		*(u16 *)(buffer + 16) = TRIED - 1;
+		sqe.cdw12 = 0;
 	}
 	guest_run(&sq, &sqe, NULL);
 }
