@@ -295,6 +295,18 @@ static u8 choose_opcode(struct input *in, bool is_admin)
 		io_opcodes[index % ARRAY_COUNT(io_opcodes)];
 }
 
+/* A list of it is like a segment of an SGL, but for the unit of a length. */
+static void lend_memory(struct input *in, struct nvme_sqe *sqe)
+{
+	u64 list = fuzz_address(in);
+
+	sqe->cdw10 = NVME_FEATURE_HOST_MEMORY;
+	sqe->cdw11 = input_of(in, 4) != 0;
+	sqe->cdw13 = (u32)list;
+	sqe->cdw14 = list >> 32;
+	sqe->cdw15 = input_of(in, 8);
+}
+
 static u8 choose_flags(struct input *in, bool is_admin)
 {
 	u32 kind = input_of(in, 8);
@@ -326,6 +338,9 @@ void fuzz_fill_sqe(struct input *in, struct nvme_sqe *sqe, bool is_admin)
 	sqe->cdw13 = input_of(in, 4) ? 0 : field(in);
 	sqe->cdw14 = input_of(in, 4) ? 0 : field(in);
 	sqe->cdw15 = input_of(in, 4) ? 0 : field(in);
+	if (is_admin && sqe->opcode == NVME_ADMIN_SET_FEATURES &&
+	    input_of(in, 2))
+		lend_memory(in, sqe);
 	if (is_admin)
 		aim_at_other_queues(sqe);
 }

@@ -270,6 +270,12 @@ static u16 abort_command(const struct nvme_sqe *sqe, u32 *result)
 
 /* ---- Admin ------------------------------------------------------------------------------------ */
 
+static void check_memory(u64 address, u64 size)
+{
+	CHECK(fake_is_ram(address, size) || dev->allows_nowhere);
+	CHECK(!dev->may_reach || dev->may_reach(address, size));
+}
+
 /* What it is lent is the guest's, and the list of it is Sluice's. */
 static u16 lend(const struct nvme_sqe *sqe)
 {
@@ -280,8 +286,7 @@ static u16 lend(const struct nvme_sqe *sqe)
 	if (dev->host_memory.count)
 		return NVME_SC_SEQUENCE_ERROR;
 	for (u32 i = 0; i < sqe->cdw15; i++)
-		CHECK(fake_is_ram(entries[i].address,
-				  (u64)entries[i].size << 12));
+		check_memory(entries[i].address, (u64)entries[i].size << 12);
 	dev->host_memory = (struct nvme_host_memory_attributes){
 		sqe->cdw12, sqe->cdw13, sqe->cdw14, sqe->cdw15,
 	};
