@@ -14,6 +14,8 @@
 /* -EFAULT when any byte is not guest RAM; then nothing was copied. */
 int gmem_read(void *to, gpa_t from, size_t size);
 int gmem_write(gpa_t to, const void *from, size_t size);
+/* The same for an aligned word: one load. */
+int gmem_read64(u64 *to, gpa_t from);
 
 /*
  * A pointer to guest RAM that stays valid, for rings that are used again and

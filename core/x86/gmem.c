@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "bits.h"
 #include "gmem.h"
 #include "gmem_init.h"
@@ -27,13 +28,26 @@ static bool is_own(u64 base, u64 size)
 	return ranges_overlap(base, size, own_base, own_size);
 }
 
+static bool is_in_range(u32 i, u64 base, u64 size)
+{
+	return base >= ram[i].base &&
+	       range_inside(base - ram[i].base, size, ram[i].size);
+}
+
+/* Page tables and the like of one guest are mostly where others are. */
 static bool is_ram(u64 base, u64 size)
 {
-	for (u32 i = 0; i < ram_count; i++)
-		if (base >= ram[i].base &&
-		    range_inside(base - ram[i].base, size, ram[i].size))
-			return !is_own(base, size);
-	return false;
+	static u32 last;
+	u32 i = READ_ONCE(last);
+
+	if (!is_in_range(i, base, size)) {
+		for (i = 0; i < ram_count && !is_in_range(i, base, size); i++)
+			;
+		if (i == ram_count)
+			return false;
+		WRITE_ONCE(last, i);
+	}
+	return !is_own(base, size);
 }
 
 void *gmem_map(gpa_t base, size_t size)
@@ -46,6 +60,14 @@ int gmem_read(void *to, gpa_t from, size_t size)
 	if (!is_ram(from.v, size))
 		return -EFAULT;
 	memcpy(to, (const void *)from.v, size);
+	return 0;
+}
+
+int gmem_read64(u64 *to, gpa_t from)
+{
+	if (!is_ram(from.v, sizeof(*to)))
+		return -EFAULT;
+	*to = READ_ONCE(*(const u64 *)from.v);
 	return 0;
 }
 

@@ -47,6 +47,9 @@ static int read_entry(const struct walk *walk, u64 *entry)
 	u64 index = walk->linear >> walk_shift(walk) &
 		    (BIT(walk->index_bits) - 1);
 
+	if (walk->entry_size == sizeof(*entry))
+		return gmem_read64(entry,
+				   gpa(walk->table + index * sizeof(*entry)));
 	*entry = 0;
 	return gmem_read(entry, gpa(walk->table + index * walk->entry_size),
 			 walk->entry_size);

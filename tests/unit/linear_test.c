@@ -39,6 +39,11 @@ int gmem_read(void *to, gpa_t from, size_t size)
 	return 0;
 }
 
+int gmem_read64(u64 *to, gpa_t from)
+{
+	return gmem_read(to, from, sizeof(*to));
+}
+
 static void load_paging(struct cpu *asked, struct vt_paging *out)
 {
 	CHECK(asked == &cpu);
