@@ -200,6 +200,7 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
 	core/acpi.c core/aml.c core/ioport.c core/pci_bus.c core/pci_route.c \
 	core/pool.c core/settings.c core/sleep.c core/x86/insn.c \
+	core/x86/insn_cache.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 # fake_pci.c is a second machine beside fake_machine.c, never both.

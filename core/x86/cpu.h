@@ -8,7 +8,7 @@
 #define SLUICE_CPU_H
 
 #include "bits.h"
-#include "insn.h"
+#include "insn_cache.h"
 #include "types.h"
 
 #define CPU_AREA_SIZE 0x8000	/* a power of two: cpu_this() masks rsp */
@@ -42,6 +42,7 @@ struct cpu {
 	bool interrupts_exit;
 
 	u32 unknown_exits;		/* exit.c: in a row */
+	struct insn_cache insns;	/* emulate.c */
 
 	/* idt.c: what arrived while the host let it in. */
 	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */

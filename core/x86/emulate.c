@@ -20,18 +20,21 @@
 struct guest_memory {
 	struct insn_memory memory;	/* first */
 	struct cpu *cpu;
+	bool has_operand;	/* one, and the processor has translated it */
+	bool may_write;		/* it, as the processor has found */
+	gpa_t operand;
 	struct linear_fault fault;	/* when an access gave -EFAULT */
 };
 
 /* One access inside one page, by guest-physical address. */
 static void access_physical(gpa_t address, struct mmio_access *access)
 {
+	if (mmio_dispatch(address, access))
+		return;
 	if (slat_is_hidden(address) || address.v >= cpu_physical_limit()) {
 		access->value = ~0ull;
 		return;
 	}
-	if (mmio_dispatch(address, access))
-		return;
 	/* RAM or a device's registers: the same instruction does for both. */
 	if (access->is_write)
 		mmio_write(hpa(address.v), access->size, access->value);
@@ -39,12 +42,21 @@ static void access_physical(gpa_t address, struct mmio_access *access)
 		access->value = mmio_read(hpa(address.v), access->size);
 }
 
+/* Offsets that differ are of the next page, or the fault was a fetch's. */
+static bool is_operand(const struct guest_memory *guest, u64 linear,
+		       bool is_write)
+{
+	return guest->has_operand && (guest->may_write || !is_write) &&
+	       !((linear ^ guest->operand.v) & PAGE_MASK);
+}
+
 static int access_linear(struct guest_memory *guest, u64 linear,
 			 struct mmio_access *access)
 {
-	gpa_t address;
+	gpa_t address = guest->operand;
 
-	if (linear_translate(guest->cpu, linear, access->is_write, &address,
+	if (!is_operand(guest, linear, access->is_write) &&
+	    linear_translate(guest->cpu, linear, access->is_write, &address,
 			     &guest->fault))
 		return -EFAULT;
 	access_physical(address, access);
@@ -129,24 +141,30 @@ static void execute(struct cpu *cpu, const struct vt_exit *exit)
 	struct guest_memory guest = {
 		.memory = { load, store }, .cpu = cpu,
 	};
-	u8 bytes[INSN_LENGTH_MAX];
-	struct insn insn;
+	u8 bytes[INSN_CACHE_BYTES] = { 0 };
+	const struct insn *insn;
 	size_t count;
 	int error;
 
 	vt->load_context(cpu);
-	count = linear_fetch(cpu, bytes, sizeof(bytes));
-	if (insn_decode(bytes, count, cpu->guest.mode, &insn)) {
+	count = linear_fetch(cpu, bytes, INSN_LENGTH_MAX);
+	insn = insn_cache_decode(&cpu->insns, cpu->guest.rip, bytes, count,
+				 cpu->guest.mode);
+	if (!insn) {
 		refuse(cpu, exit, bytes, count);
 		return;
 	}
-	error = insn_emulate(&insn, &cpu->guest, &guest.memory);
+	/* A string move has two: which of them it was is not said. */
+	guest.has_operand = insn->operation != INSN_MOVS;
+	guest.may_write = exit->slat.is_write;
+	guest.operand = exit->slat.address;
+	error = insn_emulate(insn, &cpu->guest, &guest.memory);
 	if (!error)
 		vt->skip(cpu, 0);	/* rip has moved already */
 	else if (error == -EFAULT)
 		inject_page_fault(cpu, &guest.fault);
 	else if (slat_is_hidden(exit->slat.address))
-		vt->skip(cpu, insn.length);
+		vt->skip(cpu, insn->length);
 	else
 		refuse(cpu, exit, bytes, count);
 }

@@ -28,6 +28,7 @@
 static struct cpu cpu;
 static u8 ram[2 * PAGE_SIZE];
 static u64 absent_page;		/* linear */
+static u32 translation_count;
 
 /* ---- Memory -------------------------------------------------------------- */
 
@@ -35,6 +36,7 @@ int linear_translate(struct cpu *asked, u64 linear, bool is_write, gpa_t *out,
 		     struct linear_fault *fault)
 {
 	CHECK(asked == &cpu);
+	translation_count++;
 	if (absent_page && align_down(linear, PAGE_SIZE) == absent_page) {
 		*fault = (struct linear_fault){
 			linear, is_write ? PF_WRITE : 0,
@@ -213,6 +215,7 @@ static void start(const u8 *bytes, size_t size, u64 rbx)
 	memset(&fault, 0, sizeof(fault));
 	trapped_count = machine_count = skip_count = log_count = 0;
 	absent_page = 0;
+	translation_count = 0;
 	shows_ones = true;
 	fills = is_delivering = false;
 	device_value = 0xddccbbaa;
@@ -223,6 +226,17 @@ static void exit_at(u64 address)
 	struct vt_exit exit = {
 		.reason = VT_EXIT_SLAT,
 		.slat = { .address = gpa(address), .is_final = true },
+	};
+
+	emulate_slat_exit(&cpu, &exit);
+}
+
+static void exit_by_store(u64 address)
+{
+	struct vt_exit exit = {
+		.reason = VT_EXIT_SLAT,
+		.slat = { .address = gpa(address), .is_write = true,
+			  .is_final = true },
 	};
 
 	emulate_slat_exit(&cpu, &exit);
@@ -241,6 +255,39 @@ static void check_fault(int vector)
 	CHECK_EQ(cpu.guest.rip, CODE);
 	CHECK_EQ(cpu.guest.gpr[INSN_RAX], 0x1122334455667788);
 	CHECK_EQ(skip_count, 0);
+}
+
+/* ---- Where the operand is ------------------------------------------------- */
+
+TEST(what_the_processor_has_translated_is_not_translated_again)
+{
+	/* Mapped at an address of its own. */
+	start(CODE_OF(store_eax), 0x7000300);
+	exit_by_store(TRAPPED + 0x300);
+	check_done(2);
+	CHECK_EQ(trapped.offset, 0x300);
+	start(CODE_OF(load_eax), 0x7000300);
+	exit_at(TRAPPED + 0x300);
+	check_done(2);
+	CHECK_EQ(cpu.guest.gpr[INSN_RAX], 0xddccbbaa);
+	CHECK_EQ(translation_count, 0);
+}
+
+TEST(a_store_the_processor_has_not_tried_is_checked)
+{
+	start(CODE_OF(store_eax), TRAPPED + 0x300);
+	absent_page = TRAPPED;
+	exit_at(TRAPPED + 0x300);
+	check_fault(VECTOR_PF);
+	CHECK_EQ(trapped_count, 0);
+}
+
+TEST(another_place_in_the_page_is_translated)
+{
+	start(CODE_OF(store_eax), TRAPPED + 0x300);
+	exit_by_store(TRAPPED + 0x200);
+	CHECK_EQ(translation_count, 1);
+	CHECK_EQ(trapped.offset, 0x300);
 }
 
 /* ---- Trapped ------------------------------------------------------------- */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Decoded instructions, kept. Decoding is pure, so bytes and mode say all. */
+#include <string.h>
+
+#include "insn_cache.h"
+
+static struct insn_cached *entry_for(struct insn_cache *cache, u64 rip)
+{
+	return &cache->entries[(rip ^ rip >> 4) & (INSN_CACHE_SIZE - 1)];
+}
+
+static bool matches(const struct insn_cached *entry, const u64 *words,
+		    size_t count, enum insn_mode mode)
+{
+	return entry->words[0] == words[0] && entry->words[1] == words[1] &&
+	       entry->count == count && entry->mode == mode;
+}
+
+const struct insn *insn_cache_decode(struct insn_cache *cache, u64 rip,
+				     const u8 *bytes, size_t count,
+				     enum insn_mode mode)
+{
+	struct insn_cached *entry = entry_for(cache, rip);
+	u64 words[2];
+
+	memcpy(words, bytes, sizeof(words));
+	if (count && matches(entry, words, count, mode))
+		return &entry->insn;
+	entry->count = 0;
+	if (insn_decode(bytes, count, mode, &entry->insn))
+		return NULL;
+	entry->words[0] = words[0];
+	entry->words[1] = words[1];
+	entry->count = count;
+	entry->mode = mode;
+	return &entry->insn;
+}
