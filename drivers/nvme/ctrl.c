@@ -169,8 +169,8 @@ static void check_prepared(struct nvme_host *host)
 
 /* ---- Disable --------------------------------------------------------------------- */
 
-/* The device has let go of all memory it was given. */
-static void release(struct nvme_host *host)
+/* All that the guest has set up, and its memory. */
+static void retire(struct nvme_host *host)
 {
 	own_stop(host);
 	run_set_online(host, false);
@@ -183,22 +183,35 @@ static void release(struct nvme_host *host)
 	WRITE_ONCE(host->event_count, 0);
 	WRITE_ONCE(host->reshape_count, 0);
 	host->own_id = 0;
-	host->device_stops = false;
 	host->is_refreshing = host->wants_refresh = false;
 	for (u32 id = 0; id < NVME_QUEUE_IDS; id++) {
 		WRITE_ONCE(host->doorbells[id][0], 0);
 		WRITE_ONCE(host->doorbells[id][1], 0);
 	}
+}
+
+/* The device has let go of all memory it was given. */
+static void release(struct nvme_host *host)
+{
+	retire(host);
+	host->is_lost = host->device_stops = false;
+	queue_free_limbo(host);
 	set_state(host, CTRL_DISABLED);
 }
 
 /*
- * Ones say nothing: the device may be pulled out, or behind a bridge that the
- * guest has closed and go on with its DMA. Then PCI has to tell.
+ * Ones or zeros say nothing: the device may be pulled out, or behind a bridge
+ * that the guest has closed and go on with its DMA. Then PCI has to tell.
  */
+static bool is_heard(struct nvme_host *host)
+{
+	return regs_read32(host, NVME_REG_CAP) == (u32)host->cap;
+}
+
 static bool is_stopped(struct nvme_host *host)
 {
-	return !(regs_read32(host, NVME_REG_CSTS) & NVME_CSTS_RDY);
+	return !(regs_read32(host, NVME_REG_CSTS) & NVME_CSTS_RDY) &&
+		is_heard(host);
 }
 
 /* Do the interceptors agree, or have they had their time? */
@@ -243,13 +256,40 @@ static void forward_shutdown(struct nvme_host *host)
 
 /* ---- Reset from outside --------------------------------------------------------------- */
 
-static void forget(struct nvme_host *host)
+static void clear_registers(struct nvme_host *host)
 {
-	log_limited(LOG_INFO, "%s: was reset", host->name);
 	host->was_ready = false;
 	host->cc = host->aqa = 0;
 	host->asq = host->acq = 0;
+}
+
+static void forget(struct nvme_host *host)
+{
+	log_limited(LOG_INFO, "%s: was reset", host->name);
+	clear_registers(host);
 	release(host);
+}
+
+/* Then it is stopped when it is heard of again. */
+static void lose(struct nvme_host *host)
+{
+	log_limited(LOG_WARN, "%s: does not answer: given up", host->name);
+	clear_registers(host);
+	host->is_lost = host->device_stops = true;
+	set_state(host, CTRL_STOPPING);
+	retire(host);
+}
+
+bool ctrl_gives_up(struct nvme_host *host)
+{
+	bool is_lost;
+
+	lock_acquire(&host->lock);
+	if (!host->is_lost && host->state != CTRL_DISABLED && !is_heard(host))
+		lose(host);
+	is_lost = host->is_lost;
+	lock_release(&host->lock);
+	return is_lost;
 }
 
 void ctrl_is_gone(struct nvme_host *host)
@@ -286,7 +326,8 @@ static bool is_lost(struct nvme_host *host)
 {
 	return host->state != CTRL_DISABLED && host->state != CTRL_FAILED &&
 		!host->device_stops &&
-		!(regs_read32(host, NVME_REG_CC) & NVME_CC_EN);
+		!(regs_read32(host, NVME_REG_CC) & NVME_CC_EN) &&
+		is_heard(host);
 }
 
 /* ---- The guest's view --------------------------------------------------------------------- */

@@ -248,21 +248,19 @@ static bool may_write(const struct hub *hub, const struct mmio_access *access)
 		 is_unread(hub, last));
 }
 
-static void write_queue(struct hub *hub, struct mmio_access *access)
+/* False: it is not the guest's to write. */
+static bool write_queue(struct hub *hub, struct mmio_access *access)
 {
 	void *memory = memory_at(hub, access);
 	u32 entry = access->offset / sizeof(struct nvme_cqe);
 	u64 kept = entry < hub->guest.size ? phase_mask(access) : 0;
 
 	hub_reap(hub);
-	if (!may_write(hub, access)) {
-		log_limited(LOG_WARN, "%s: cq%u: guest writes entry %u, which "
-			    "is not its to write", hub->host->name, hub->id,
-			    entry);
-		return;
-	}
+	if (!may_write(hub, access))
+		return false;
 	store(memory, access->size, (access->value & ~kept) |
 	      (load(memory, access->size) & kept));
+	return true;
 }
 
 static u64 window_size(const struct hub *hub)
@@ -278,14 +276,30 @@ static bool is_there(const struct hub *hub, const struct mmio_access *access)
 		range_inside(access->offset, access->size, window_size(hub));
 }
 
-static void access_queue(struct hub *hub, struct mmio_access *access)
+/* False: a write that the guest may not do. */
+static bool access_queue(struct hub *hub, struct mmio_access *access)
 {
+	bool is_good = true;
+
 	lock_acquire(&hub->lock);
 	if (is_there(hub, access) && access->is_write)
-		write_queue(hub, access);
+		is_good = write_queue(hub, access);
 	else if (is_there(hub, access))
 		read_queue(hub, access);
 	lock_release(&hub->lock);
+	return is_good;
+}
+
+/* A driver whose device was pulled out tells nobody that it is through. */
+static void refuse(struct hub *hub, const struct mmio_access *access)
+{
+	if (ctrl_gives_up(hub->host))
+		store(memory_at(hub, access), access->size, access->value);
+	else
+		log_limited(LOG_WARN, "%s: cq%u: guest writes entry %llu, "
+			    "which is not its to write", hub->host->name,
+			    hub->id, (unsigned long long)access->offset /
+			    sizeof(struct nvme_cqe));
 }
 
 static void access_window(struct mmio_region *region,
@@ -295,8 +309,8 @@ static void access_window(struct mmio_region *region,
 		container_of(region, struct direct_window, region);
 	struct hub *hub = hub_get(window->host, window->id);
 
-	if (hub)
-		access_queue(hub, access);
+	if (hub && !access_queue(hub, access))
+		refuse(hub, access);
 	hub_put(hub);
 	run_all(window->host);
 }

@@ -296,6 +296,8 @@ struct nvme_host {
 	u8 state;		/* written under lock, read anywhere */
 	bool was_ready;		/* logged once */
 	bool device_stops;	/* EN=0 given to the device */
+	bool is_lost;		/* the guest goes on without it, but it may
+				 * still be at its DMA: see ctrl_gives_up() */
 	bool shutdown_waits;	/* for interceptors; atomic */
 	u32 device_cc;		/* last written */
 	u64 deadline_us;
@@ -308,6 +310,11 @@ struct nvme_host {
 	u64 window_pages[NVME_WINDOW_WORDS];	/* a hash of their pages */
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	struct hmb hmb;
+	struct limbo {
+		void *pages;	/* rings of a device that is lost */
+		size_t count;
+	} limbo[2 * NVME_QUEUE_IDS];
+	u32 limbo_count;
 	u16 granted;		/* I/O pairs the device gave */
 	u16 guest_queues;	/* the guest may have: its own setting */
 	u16 guest_queues_max;
@@ -387,6 +394,13 @@ void ctrl_step(struct nvme_host *host);
  * have been reset, be another one, or still run for its last driver.
  */
 void ctrl_look(struct nvme_host *host);
+/*
+ * The guest uses memory of its queues for something else. True when that is
+ * because the device does not answer: then Sluice lets go of the guest's
+ * memory, too, and keeps its own until the device is known to have stopped.
+ * Takes the lock.
+ */
+bool ctrl_gives_up(struct nvme_host *host);
 /* It does no DMA any more, and is not coming back: takes the lock. */
 void ctrl_is_gone(struct nvme_host *host);
 /* Preparation did not work: `fail=` decides. host->lock held. */
@@ -431,6 +445,8 @@ struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
 bool sq_exists(struct nvme_host *host);
 /* Only of one that never was in a table. NULL is allowed. */
 void sq_free(struct sq *sq);
+/* The device has let go of its rings. host->lock held. */
+void queue_free_limbo(struct nvme_host *host);
 
 /* Referenced, or NULL. */
 struct hub *hub_get(struct nvme_host *host, u16 id);

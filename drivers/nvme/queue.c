@@ -128,12 +128,41 @@ struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
 	return sq;
 }
 
+/* The device may still use a ring when it has not answered for a while. */
+static void free_ring(struct nvme_host *host, void *pages, size_t count)
+{
+	bool is_lost;
+
+	lock_acquire(&host->table_lock);
+	is_lost = host->is_lost && host->limbo_count < ARRAY_COUNT(host->limbo);
+	if (is_lost)
+		host->limbo[host->limbo_count++] =
+			(struct limbo){ pages, count };
+	lock_release(&host->table_lock);
+	if (!is_lost)
+		page_free(pages, count);
+}
+
+void queue_free_limbo(struct nvme_host *host)
+{
+	lock_acquire(&host->table_lock);
+	while (host->limbo_count) {
+		struct limbo *limbo = &host->limbo[--host->limbo_count];
+
+		page_free(limbo->pages, limbo->count);
+	}
+	lock_release(&host->table_lock);
+}
+
 void sq_free(struct sq *sq)
 {
 	if (!sq)
 		return;
 	list_remove(&sq->node);
-	page_free(sq->shadow.entries, sq->shadow_pages);
+	if (sq->hub)
+		free_ring(sq->hub->host, sq->shadow.entries, sq->shadow_pages);
+	else
+		page_free(sq->shadow.entries, sq->shadow_pages);
 	page_free(sq, sq->page_count);
 }
 
@@ -151,7 +180,7 @@ void hub_put(struct hub *hub)
 	ASSERT(list_is_empty(&hub->sqs) && list_is_empty(&hub->dead_sqs));
 	direct_release(hub);
 	if (hub->shadow_pages)
-		page_free(hub->shadow.entries, hub->shadow_pages);
+		free_ring(hub->host, hub->shadow.entries, hub->shadow_pages);
 	page_free(hub, hub->page_count);
 }
 

@@ -367,7 +367,7 @@ TEST(a_function_level_reset_frees_everything)
 }
 
 /* It may be behind a bridge that the guest has closed, and go on. */
-TEST(what_reads_as_ones_keeps_its_memory)
+TEST(what_reads_as_ones_or_zeros_keeps_its_memory)
 {
 	size_t pages;
 
@@ -377,6 +377,9 @@ TEST(what_reads_as_ones_keeps_its_memory)
 	fake_nvme.is_gone = true;
 	CHECK_EQ(guest_read32(NVME_REG_CSTS), ~0u);
 	guest_write32(NVME_REG_CC, 0);
+	guest_read32(NVME_REG_CSTS);
+	CHECK_EQ(fake_machine.sluice_pages, pages);
+	fake_nvme.reads_as_zero = true;
 	guest_read32(NVME_REG_CSTS);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 	fake_nvme.is_gone = false;

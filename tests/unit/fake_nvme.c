@@ -170,7 +170,7 @@ static u64 read_bar(u64 offset, unsigned size)
 	u64 value;
 
 	if (dev->is_gone)
-		return ~0ull >> (64 - 8 * size);
+		return dev->reads_as_zero ? 0 : ~0ull >> (64 - 8 * size);
 	CHECK_EQ(size & ~12u, 0);
 	pthread_mutex_lock(&lock);
 	value = read32(offset);

@@ -50,7 +50,8 @@ struct fake_nvme {
 	bool has_guards, refuses_guards;	/* PI of two lengths */
 	bool out_of_order;	/* complete any of those pending */
 	bool is_stalled;	/* complete nothing more */
-	bool is_gone;		/* pulled out: reads as ones */
+	bool is_gone;		/* pulled out: reads as ones, */
+	bool reads_as_zero;	/* or, in some machines, as zeros */
 	bool stalls_admin;
 	bool is_ruthless;	/* what it does not know destroys all blocks */
 	bool allows_nowhere;	/* data outside of all memory is dropped */

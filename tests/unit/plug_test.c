@@ -103,6 +103,36 @@ TEST(a_controller_is_pulled_out_under_load_and_put_in_again)
 	check_works();
 }
 
+/*
+ * Its driver tells nobody, and the memory of its queues becomes something
+ * else; rings of ours stay until it is known to have stopped.
+ */
+TEST(a_guest_gets_back_its_queues_from_a_device_that_is_gone)
+{
+	size_t pages = start(), with_queues;
+	u64 value;
+
+	CHECK(guest_enable(0));
+	load();
+	with_queues = fake_machine.sluice_pages;
+	fake_nvme.is_gone = true;
+	for (u64 at = 0; at < 16 * 16; at += 8)
+		fake_guest_write((u64)cq.entries + at, 8, ~at);
+	for (u64 at = 0; at < 16 * 16; at += 8) {
+		memcpy(&value, (u8 *)cq.entries + at, 8);
+		CHECK_EQ(value, ~at);
+	}
+	CHECK(fake_machine.sluice_pages > pages);
+	CHECK(fake_machine.sluice_pages <= with_queues);
+	fake_nvme.is_gone = false;
+	CHECK(guest_wait_ready(false));
+	CHECK_EQ(fake_machine.sluice_pages, pages);
+	CHECK(!(fake_nvme.cc & NVME_CC_EN));
+	fake_nvme.is_stalled = false;
+	CHECK(guest_enable(0));
+	check_works();
+}
+
 TEST(a_hundred_controllers_in_turn_need_the_memory_of_one)
 {
 	size_t pages = start();
