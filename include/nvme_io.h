@@ -21,7 +21,9 @@
  *			namespaces are known, host requests work. The guest
  *			sees "not ready" until every interceptor has called
  *			nvme_io_start_fetching_g_reqs(). Comes again after
- *			every controller reset.
+ *			every controller reset, and may find another drive:
+ *			one that is pulled out leaves its place, interceptors
+ *			and all, to the next.
  *	on_...()	the guest's commands.
  *	can_stop()	the guest disables the controller.
  *
