@@ -18,7 +18,8 @@
  *	cq.c		later reap and post
  * Beside it: queue.c (memory and tables of hubs and queues), ctrl.c (enable,
  * disable, reset), own.c (what Sluice asks the device), ns.c (namespaces),
- * run.c (everything that crosses hubs), io.c (nvme_io.h), attach.c (PCI).
+ * dbbuf.c (doorbell buffers), feature.c and hmb.c (features), run.c (all that
+ * crosses hubs), io.c (nvme_io.h), attach.c (PCI).
  *
  * Every completion the guest sees rides on one that the device made, so that
  * Sluice never makes up an interrupt: what is answered without the device is
@@ -50,6 +51,7 @@
 #define SLUICE_NVME_H
 
 #include "bits.h"
+#include "hub.h"
 #include "list.h"
 #include "lock.h"
 #include "log.h"
@@ -58,143 +60,6 @@
 #include "pool.h"
 #include "spec/nvme.h"
 #include "types.h"
-
-#define NVME_QUEUE_MAX 256	/* I/O pairs of the guest: ids from 1 */
-#define NVME_QUEUE_IDS (NVME_QUEUE_MAX + 2)	/* and 0, and Sluice's own */
-#define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
-#define NVME_ADMIN_SLOTS 64
-#define NVME_CID_BUCKETS 64	/* a power of two */
-#define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
-#define NVME_CHAIN_MAX 8
-#define NVME_LIST_MAX 9		/* pages of PRPs or SGL of a request: 8 MiB,
-				 * by SGL in blocks of 4 KiB at least */
-#define NVME_TRANSFER_MAX (8ull << 20)
-#define NVME_NAMESPACE_MAX 1024
-#define NVME_HOST_REQUEST_MAX 64
-#define NVME_HOST_SLOTS 4	/* of a guest's queue, kept for Sluice */
-#define NVME_POOL_PAGES 512	/* PRP lists and copies of a controller */
-#define NVME_WINDOW_WORDS 64	/* a power of two */
-#define NVME_SPIN_US 2000	/* for a guest that polls */
-#define NVME_HOST_DEADLINE_US 5000000
-
-/* In guest memory: only as far as gmem_map() said. */
-struct guest_ring {
-	void *entries;
-	u32 size, head, tail;	/* size 0: no guest side */
-	bool phase;
-};
-
-/* In Sluice's memory, shared with the device. */
-struct shadow_ring {
-	void *entries;
-	u32 size, head, tail;
-	bool phase;
-};
-
-/* Where a request's data is. */
-struct dptr {
-	u64 size;		/* bytes of the guest's buffer; 0: none */
-	bool is_sgl;
-	u32 list_count;
-	u32 sgl_count;		/* data blocks and bit buckets */
-	union {			/* checked, for the device */
-		struct {
-			u64 prp1, prp2;	/* in 4 KiB pages */
-		};
-		struct nvme_sgl sgl;
-	};
-	void *lists[NVME_LIST_MAX];	/* of PRPs, or of SGL descriptors */
-	void *copy;		/* a page of Sluice's that the device is given
-				 * in place of the guest's buffer */
-	void *scratch;		/* a second page, for Copy's hook */
-};
-
-enum nvme_owner {
-	OWNER_NONE,		/* free */
-	OWNER_HUB,		/* being worked on, or on hub->waiting */
-	OWNER_CHAIN,		/* held by an interceptor */
-	OWNER_DEVICE,
-	OWNER_LOST,		/* at the device, but nobody wants it */
-};
-
-enum nvme_stage {
-	STAGE_DATA,		/* needs pages for its data */
-	STAGE_CHAIN,		/* interceptors from `next_entry` on */
-	STAGE_CARRY,		/* answered: needs a carrier */
-	STAGE_ISSUE,		/* direct: waits for its id to be free */
-};
-
-struct nvme_request {
-	struct list node;	/* sq->free, hub->waiting or host->inbox */
-	struct sq *sq;
-	u16 slot;		/* command id on the device; direct: cid is */
-	u16 next_cid;		/* of the bucket: slot + 1 */
-	u8 owner, stage;
-	u8 next_entry;		/* of the chain; those before have seen it */
-	bool has_place;		/* in the guest's completion queue */
-	bool is_carrier;	/* `completion` is the answer */
-	bool is_flush;		/* the device gets a Flush instead */
-	bool is_paused;		/* by a hook */
-	bool is_special;	/* direct: its completion is not the device's
-				 * alone; counted while it is there */
-	bool after_refresh;	/* waits until namespaces are read again */
-	bool in_inbox;		/* atomic */
-	bool is_finished;	/* in the inbox to be answered */
-	bool is_retried;	/* in the inbox to be asked about again */
-	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
-	struct nvme_io_command cmd;
-	struct nvme_io_completion completion;
-	struct dptr data;
-	struct hub *new_hub;	/* Create CQ on its way */
-	struct sq *new_sq;	/* Create SQ on its way */
-	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */
-	u64 private[NVME_CHAIN_MAX];
-};
-
-struct sq {
-	struct list node;	/* hub->sqs or hub->dead_sqs */
-	struct hub *hub;
-	u16 id;
-	u16 slot_count, free_count;
-	u16 guest_slots;	/* as many the guest may have */
-	u16 guest_used;
-	u16 held_count;		/* by interceptors */
-	bool is_dead;		/* out of the tables */
-	bool is_direct;		/* as its hub; the rings are one by one */
-	u32 kicked;		/* shadow tail the device knows */
-	u32 device_head;	/* direct: as the last completion said */
-	u32 dbbuf_seen;		/* the guest's word, as last read */
-	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
-	struct guest_ring guest;
-	struct shadow_ring shadow;
-	size_t shadow_pages, page_count;
-	struct list free;
-	struct nvme_request slots[];
-};
-
-struct hub {
-	struct nvme_host *host;
-	u16 id;			/* completion queue */
-	bool is_polled;		/* the guest gets no interrupt */
-	bool is_dead;		/* out of the tables */
-	bool is_direct;		/* `shadow` is the guest's own memory */
-	bool has_window;	/* direct: in host->windows */
-	bool is_watched;	/* direct: the guest cannot write it */
-	bool is_blocked;	/* direct: interrupts exit, to go on */
-	struct lock lock;
-	u32 users;		/* atomic; see above */
-	u32 special_count;	/* direct: the guest cannot read it either */
-	u32 busy;		/* commands at the device, events apart */
-	u32 place_count;	/* promised in the guest's queue */
-	struct list sqs, dead_sqs;
-	struct list waiting;	/* for pages, places or slots */
-	struct guest_ring guest;
-	struct shadow_ring shadow;
-	u32 acknowledged;	/* shadow head the device knows */
-	u32 dbbuf_seen;		/* the guest's word, as last read */
-	u16 *shadow_heads;	/* shadow.head after each guest entry */
-	size_t shadow_pages, page_count;
-};
 
 /* A host request, or one of own.c's commands. */
 struct nvme_io_descriptor {
@@ -229,13 +94,6 @@ struct chain_entry {
 	struct nvme_io_interceptor *interceptor;
 	const struct nvme_io_plugin *plugin;
 	bool is_off;		/* failed, and `fail=` is open */
-};
-
-/* Guest memory of a direct completion queue; see direct.c. */
-struct direct_window {
-	struct mmio_region region;	/* size 0: none */
-	struct nvme_host *host;
-	u16 id;
 };
 
 /* Host memory that the guest lends the device. Under the admin hub's lock. */
@@ -429,124 +287,6 @@ static inline bool own_is_idle(const struct nvme_host *host)
 }
 /* The namespaces are to be read again. Any lock may be held. */
 void own_want_refresh(struct nvme_host *host);
-
-/* ---- queue.c ------------------------------------------------------------ */
-
-/* NULL: no memory. guest_size 0: no guest side. Not yet in a table. */
-struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
-		      void *guest_entries, u32 guest_size);
-struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
-			     void *guest_entries, u32 guest_size);
-struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
-		    u32 guest_size);
-struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
-			   u32 guest_size);
-/* Is there any for I/O, the guest's or Sluice's? */
-bool sq_exists(struct nvme_host *host);
-/* Only of one that never was in a table. NULL is allowed. */
-void sq_free(struct sq *sq);
-/* The device has let go of its rings. host->lock held. */
-void queue_free_limbo(struct nvme_host *host);
-
-/* Referenced, or NULL. */
-struct hub *hub_get(struct nvme_host *host, u16 id);
-struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id);
-void hub_ref(struct hub *hub);
-void hub_put(struct hub *hub);
-/* Next hub from *id on, referenced; *id is moved behind it. NULL: no more. */
-struct hub *hub_next(struct nvme_host *host, u32 *id);
-
-/* Into and out of the tables; -EEXIST. hub->lock held for SQs. */
-int hub_publish(struct hub *hub);
-int sq_publish(struct hub *hub, struct sq *sq);
-void sq_retire(struct sq *sq);
-/* Drops whatever is under way in it. Takes hub->lock. */
-void hub_retire(struct hub *hub);
-struct sq *sq_find(struct hub *hub, u16 id);	/* hub->lock held */
-
-struct nvme_request *request_alloc(struct sq *sq);
-void request_free(struct nvme_request *req);
-
-/* ---- hub.c: hub->lock held ---------------------------------------------- */
-
-/* The guest's submission doorbell, value not yet checked. */
-void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail);
-/* Completions, then what waits, then the guest's queues, then doorbells. */
-void hub_work(struct hub *hub);
-/* A request goes on after its owner let it go. */
-void hub_go_on(struct nvme_request *req);
-/* The guest gets req->completion, by way of a carrier. */
-void hub_answer(struct nvme_request *req, u16 status, u32 result);
-/* No longer at the device, nor counted as such. */
-void hub_leave_device(struct nvme_request *req);
-
-/* ---- cq.c: hub->lock held ------------------------------------------------ */
-
-/* What the device has completed. */
-void hub_reap(struct hub *hub);
-/* The guest's completion doorbell, value not yet checked. */
-void hub_ring_cq(struct hub *hub, u32 head);
-/* Room for one more of the guest's completions? */
-bool hub_has_place(const struct hub *hub);
-bool hub_take_place(struct nvme_request *req);
-/* Called without the lock: is a completion there? */
-bool hub_has_completion(const struct hub *hub);
-
-static inline u32 ring_advance(u32 index, u32 size)
-{
-	return index + 1 == size ? 0 : index + 1;
-}
-
-static inline u32 ring_distance(u32 from, u32 to, u32 size)
-{
-	return to >= from ? to - from : to + size - from;
-}
-
-/* ---- direct.c -------------------------------------------------------------- */
-
-/*
- * A hub whose completion queue is the guest's `entries`, or NULL: it takes
- * the relayed path. Admin hub->lock held.
- */
-struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
-			     u32 size, bool has_interrupt);
-/* No DMA of the guest's may go there. Any lock may be held. */
-bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size);
-/* All that follow with hub->lock held. Before the first command. */
-void direct_watch(struct hub *hub);
-/* Before the first of special_count is issued, after the last is reaped. */
-void direct_close(struct hub *hub);
-void direct_open(struct hub *hub);
-/* When the hub leaves the tables, or never got there. */
-void direct_release(struct hub *hub);
-
-/* Commands at the device by their id: of a direct queue, the guest's own. */
-void direct_add_cid(struct nvme_request *req);
-void direct_remove_cid(struct nvme_request *req);
-struct nvme_request *direct_find_cid(struct sq *sq, u16 cid);
-
-/* ---- dbbuf.c --------------------------------------------------------------- */
-
-bool dbbuf_is_offered(void);
-/* Physical addresses as the guest gave them; an NVMe status. Admin hub->lock
- * held. */
-u16 dbbuf_configure(struct nvme_host *host, u64 doorbells, u64 events);
-/* hub->lock held. A queue is new. */
-void dbbuf_add_sq(struct sq *sq);
-void dbbuf_add_hub(struct hub *hub);
-/* The guest's completion head, if it says a new one. */
-bool dbbuf_read_head(struct hub *hub);
-/* Tells the guest when to ring; true: it has written something before it
- * could see that, which has been taken. */
-bool dbbuf_arm(struct hub *hub);
-/* The device is disabled. */
-void dbbuf_forget(struct nvme_host *host);
-
-/* The id the device knows it by. */
-static inline u16 request_device_id(const struct nvme_request *req)
-{
-	return req->sq->is_direct ? req->sqe.cid : req->slot;
-}
 
 /* ---- command.c ----------------------------------------------------------- */
 

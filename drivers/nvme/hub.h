@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hubs and their queues, and what is done to them: queue.c, hub.c, cq.c,
+ * direct.c and dbbuf.c. Part of the model: read nvme.h first.
+ */
+#ifndef SLUICE_NVME_HUB_H
+#define SLUICE_NVME_HUB_H
+
+#include "lock.h"
+#include "mmio.h"
+#include "request.h"
+
+struct nvme_host;
+
+struct sq {
+	struct list node;	/* hub->sqs or hub->dead_sqs */
+	struct hub *hub;
+	u16 id;
+	u16 slot_count, free_count;
+	u16 guest_slots;	/* as many the guest may have */
+	u16 guest_used;
+	u16 held_count;		/* by interceptors */
+	bool is_dead;		/* out of the tables */
+	bool is_direct;		/* as its hub; the rings are one by one */
+	u32 kicked;		/* shadow tail the device knows */
+	u32 device_head;	/* direct: as the last completion said */
+	u32 dbbuf_seen;		/* the guest's word, as last read */
+	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
+	struct guest_ring guest;
+	struct shadow_ring shadow;
+	size_t shadow_pages, page_count;
+	struct list free;
+	struct nvme_request slots[];
+};
+
+struct hub {
+	struct nvme_host *host;
+	u16 id;			/* completion queue */
+	bool is_polled;		/* the guest gets no interrupt */
+	bool is_dead;		/* out of the tables */
+	bool is_direct;		/* `shadow` is the guest's own memory */
+	bool has_window;	/* direct: in host->windows */
+	bool is_watched;	/* direct: the guest cannot write it */
+	bool is_blocked;	/* direct: interrupts exit, to go on */
+	struct lock lock;
+	u32 users;		/* atomic; see nvme.h */
+	u32 special_count;	/* direct: the guest cannot read it either */
+	u32 busy;		/* commands at the device, events apart */
+	u32 place_count;	/* promised in the guest's queue */
+	struct list sqs, dead_sqs;
+	struct list waiting;	/* for pages, places or slots */
+	struct guest_ring guest;
+	struct shadow_ring shadow;
+	u32 acknowledged;	/* shadow head the device knows */
+	u32 dbbuf_seen;		/* the guest's word, as last read */
+	u16 *shadow_heads;	/* shadow.head after each guest entry */
+	size_t shadow_pages, page_count;
+};
+
+/* The id the device knows it by. */
+static inline u16 request_device_id(const struct nvme_request *req)
+{
+	return req->sq->is_direct ? req->sqe.cid : req->slot;
+}
+
+/* Guest memory of a direct completion queue; see direct.c. */
+struct direct_window {
+	struct mmio_region region;	/* size 0: none */
+	struct nvme_host *host;
+	u16 id;
+};
+
+/* ---- queue.c ------------------------------------------------------------ */
+
+/* NULL: no memory. guest_size 0: no guest side. Not yet in a table. */
+struct hub *hub_alloc(struct nvme_host *host, u16 id, u32 shadow_size,
+		      void *guest_entries, u32 guest_size);
+struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
+			     void *guest_entries, u32 guest_size);
+struct sq *sq_alloc(u16 id, u32 slot_count, void *guest_entries,
+		    u32 guest_size);
+struct sq *sq_alloc_direct(u16 id, u32 slot_count, void *guest_entries,
+			   u32 guest_size);
+/* Is there any for I/O, the guest's or Sluice's? */
+bool sq_exists(struct nvme_host *host);
+/* Only of one that never was in a table. NULL is allowed. */
+void sq_free(struct sq *sq);
+/* The device has let go of its rings. host->lock held. */
+void queue_free_limbo(struct nvme_host *host);
+
+/* Referenced, or NULL. */
+struct hub *hub_get(struct nvme_host *host, u16 id);
+struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id);
+void hub_ref(struct hub *hub);
+void hub_put(struct hub *hub);
+/* Next hub from *id on, referenced; *id is moved behind it. NULL: no more. */
+struct hub *hub_next(struct nvme_host *host, u32 *id);
+
+/* Into and out of the tables; -EEXIST. hub->lock held for SQs. */
+int hub_publish(struct hub *hub);
+int sq_publish(struct hub *hub, struct sq *sq);
+void sq_retire(struct sq *sq);
+/* Drops whatever is under way in it. Takes hub->lock. */
+void hub_retire(struct hub *hub);
+struct sq *sq_find(struct hub *hub, u16 id);	/* hub->lock held */
+
+struct nvme_request *request_alloc(struct sq *sq);
+void request_free(struct nvme_request *req);
+
+/* ---- hub.c: hub->lock held ---------------------------------------------- */
+
+/* The guest's submission doorbell, value not yet checked. */
+void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail);
+/* Completions, then what waits, then the guest's queues, then doorbells. */
+void hub_work(struct hub *hub);
+/* A request goes on after its owner let it go. */
+void hub_go_on(struct nvme_request *req);
+/* The guest gets req->completion, by way of a carrier. */
+void hub_answer(struct nvme_request *req, u16 status, u32 result);
+/* No longer at the device, nor counted as such. */
+void hub_leave_device(struct nvme_request *req);
+
+/* ---- cq.c: hub->lock held ------------------------------------------------ */
+
+/* What the device has completed. */
+void hub_reap(struct hub *hub);
+/* The guest's completion doorbell, value not yet checked. */
+void hub_ring_cq(struct hub *hub, u32 head);
+/* Room for one more of the guest's completions? */
+bool hub_has_place(const struct hub *hub);
+bool hub_take_place(struct nvme_request *req);
+/* Called without the lock: is a completion there? */
+bool hub_has_completion(const struct hub *hub);
+
+static inline u32 ring_advance(u32 index, u32 size)
+{
+	return index + 1 == size ? 0 : index + 1;
+}
+
+static inline u32 ring_distance(u32 from, u32 to, u32 size)
+{
+	return to >= from ? to - from : to + size - from;
+}
+
+/* ---- direct.c -------------------------------------------------------------- */
+
+/*
+ * A hub whose completion queue is the guest's `entries`, or NULL: it takes
+ * the relayed path. Admin hub->lock held.
+ */
+struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
+			     u32 size, bool has_interrupt);
+/* No DMA of the guest's may go there. Any lock may be held. */
+bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size);
+/* All that follow with hub->lock held. Before the first command. */
+void direct_watch(struct hub *hub);
+/* Before the first of special_count is issued, after the last is reaped. */
+void direct_close(struct hub *hub);
+void direct_open(struct hub *hub);
+/* When the hub leaves the tables, or never got there. */
+void direct_release(struct hub *hub);
+
+/* Commands at the device by their id: of a direct queue, the guest's own. */
+void direct_add_cid(struct nvme_request *req);
+void direct_remove_cid(struct nvme_request *req);
+struct nvme_request *direct_find_cid(struct sq *sq, u16 cid);
+
+/* ---- dbbuf.c --------------------------------------------------------------- */
+
+bool dbbuf_is_offered(void);
+/* Physical addresses as the guest gave them; an NVMe status. Admin hub->lock
+ * held. */
+u16 dbbuf_configure(struct nvme_host *host, u64 doorbells, u64 events);
+/* hub->lock held. A queue is new. */
+void dbbuf_add_sq(struct sq *sq);
+void dbbuf_add_hub(struct hub *hub);
+/* The guest's completion head, if it says a new one. */
+bool dbbuf_read_head(struct hub *hub);
+/* Tells the guest when to ring; true: it has written something before it
+ * could see that, which has been taken. */
+bool dbbuf_arm(struct hub *hub);
+/* The device is disabled. */
+void dbbuf_forget(struct nvme_host *host);
+
+#endif
