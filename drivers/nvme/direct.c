@@ -81,6 +81,9 @@ static bool may_be_watched(const struct nvme_host *host, u64 address, u64 size)
 	u64 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
 	u64 mask;
 
+	/* No quicker than the windows themselves: lent memory is large. */
+	if (count > NVME_QUEUE_IDS)
+		return true;
 	for (; count; count--, address += PAGE_SIZE)
 		if (READ_ONCE(*page_word((struct nvme_host *)host,
 					 align_down(address, PAGE_SIZE),

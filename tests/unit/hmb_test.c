@@ -120,6 +120,19 @@ TEST(lists_that_are_not_good_are_refused)
 	CHECK_EQ(fake_nvme.host_memory.count, 0);
 }
 
+/* Page by page it would take hours. */
+TEST(chunks_of_terabytes_are_looked_at_in_no_time)
+{
+	start(0);
+	fake_nvme.allows_nowhere = true;
+	for (int i = 0; i < 256; i++)
+		list[i] = (struct nvme_host_memory){
+			.address = 4096, .size = ~0u,
+		};
+	CHECK_EQ(set(1, (u64)list, 512, 256), 0);
+	CHECK_EQ(fake_nvme.host_memory.count, 256);
+}
+
 TEST(what_is_lent_is_lent_until_it_is_given_back)
 {
 	size_t pages;
