@@ -93,6 +93,8 @@ static void start(struct nvme_host *host)
 {
 	struct sq *sq;
 
+	log_debug("%s: enabled with %zu pages free", host->name,
+		  page_free_count());
 	if (!take_page_size(host) || !make_admin_hub(host)) {
 		log_limited(LOG_WARN, "%s: cannot be enabled: CC %08x AQA %08x "
 			    "ASQ %llx ACQ %llx", host->name, host->cc,

@@ -156,8 +156,10 @@ def make_tools(image):
         for path in initramfs.shared_objects(program):
             (folder / "lib" / Path(path).name).write_bytes(
                 Path(path).read_bytes())
-    subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror",
-                    HERE / "sweep.c", "-o", folder / "sweep"], check=True)
+    for name in ("sweep", "kexec"):
+        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra",
+                        "-Werror", HERE / f"{name}.c", "-o", folder / name],
+                       check=True)
     image.unlink(missing_ok=True)
     subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
                    check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
