@@ -19,6 +19,8 @@ static struct nvme_host *host_of(const struct nvme_request *req)
 
 void hmb_filter(struct nvme_id_ctrl *id)
 {
+	if (!id->hmpre)
+		return;
 	if (!id->hmmaxd || id->hmmaxd > ENTRY_MAX)
 		id->hmmaxd = ENTRY_MAX;
 }

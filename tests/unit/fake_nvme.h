@@ -47,6 +47,7 @@ struct fake_nvme {
 	u8 mdts;
 	u32 nn;			/* of Identify; 0: as many as there are */
 	u32 sgls;		/* of Identify */
+	bool wants_no_memory;	/* of the host */
 	bool has_guards, refuses_guards;	/* PI of two lengths */
 	bool out_of_order;	/* complete any of those pending */
 	bool is_stalled;	/* complete nothing more */

@@ -110,7 +110,7 @@ static void identify_controller(struct nvme_id_ctrl *id)
 	id->oacs = 0x1ff;
 	id->aerl = 255;
 	id->ctratt = dev->has_guards ? NVME_CTRATT_ELBAS : 0;
-	id->hmpre = id->hmmin = 16;
+	id->hmpre = id->hmmin = dev->wants_no_memory ? 0 : 16;
 	id->nn = dev->nn ? dev->nn : dev->namespace_count;
 	id->fuses = 1;
 	id->sgls = dev->sgls;

@@ -74,6 +74,18 @@ TEST(it_is_offered_with_as_many_chunks_as_sluice_can_check)
 	CHECK_EQ(id->hmmaxd, 256);
 }
 
+TEST(a_device_that_asks_for_none_is_shown_as_it_is)
+{
+	struct nvme_id_ctrl *id;
+
+	start(0);
+	fake_nvme.wants_no_memory = true;
+	id = fake_ram(4096, 4096);
+	CHECK_EQ(guest_admin(NVME_ADMIN_IDENTIFY, 0, 1, 0, id), 0);
+	CHECK_EQ(id->hmpre, 0);
+	CHECK_EQ(id->hmmaxd, 0);
+}
+
 TEST(the_guest_is_told_of_its_own_list)
 {
 	struct nvme_host_memory_attributes *told;
