@@ -78,16 +78,18 @@ class Lab:
         self.tools_image = None
 
     def files(self, conf, flavour="cloud-amd64"):
-        """The ESP of a disk that boots Sluice and a kernel."""
-        which = kernel.fetch(flavour)
-        if flavour not in self.initramfs:
-            path = BUILD / "guest" / f"{flavour}.gz"
+        """The ESP of a disk that boots Sluice and a kernel: of a flavour
+        that kernel.py knows, or one that is there."""
+        which = (flavour if isinstance(flavour, kernel.Kernel) else
+                 kernel.fetch(flavour))
+        if which.version not in self.initramfs:
+            path = BUILD / "guest" / f"{which.version}.gz"
             initramfs.build(which, path)
-            self.initramfs[flavour] = path
+            self.initramfs[which.version] = path
         return {"EFI/BOOT/BOOTX64.EFI": self.sluice_efi,
                 "EFI/sluice/sluice.conf": conf,
                 "EFI/demo/vmlinuz": which.image,
-                "EFI/demo/initrd.gz": self.initramfs[flavour]}
+                "EFI/demo/initrd.gz": self.initramfs[which.version]}
 
     def partitions(self):
         return [Partition("open", 64 * MIB, pattern(64 * MIB, 1)),

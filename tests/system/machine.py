@@ -152,10 +152,10 @@ def virtio(disk, bootindex=0):
 
 
 def base_arguments(variables, cpu="EPYC,+svm,+npt", cpus=2, thread="single",
-                   memory=1024):
+                   memory=1024, program=("qemu-system-x86_64",)):
     """A PC with UEFI firmware; no disk, no display, no serial port yet."""
     flash = "if=pflash,format=raw"
-    return ["qemu-system-x86_64", "-M", "q35", "-nodefaults",
+    return [*program, "-M", "q35", "-nodefaults",
             "-accel", f"tcg,thread={thread}", "-cpu", cpu,
             "-smp", str(cpus), "-m", str(memory), "-display", "none",
             "-drive", f"{flash},unit=0,readonly=on,file={FIRMWARE}",
