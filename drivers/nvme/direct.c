@@ -348,15 +348,24 @@ static int open_window(struct nvme_host *host, u16 id, u64 base, u64 size)
 	return error;
 }
 
+static bool has_windows(const struct nvme_host *host)
+{
+	for (u32 id = 1; id < NVME_QUEUE_IDS; id++)
+		if (host->windows[id].region.size)
+			return true;
+	return false;
+}
+
 static void close_window(struct nvme_host *host, u16 id)
 {
 	struct mmio_region *region = &host->windows[id].region;
 
 	mmio_unregister(region);
 	WRITE_ONCE(region->size, 0);
-	memset(host->window_pages, 0, sizeof(host->window_pages));
-	for (u32 i = 1; i < NVME_QUEUE_IDS; i++)
-		note_pages(host, &host->windows[i].region);
+	/* What is in the hash for nothing costs a look; what is missing, if
+	 * only for a moment, would let DMA through. */
+	if (!has_windows(host))
+		memset(host->window_pages, 0, sizeof(host->window_pages));
 }
 
 /* Without a pair of its own, Sluice's commands go through the guest's. */
