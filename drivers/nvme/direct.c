@@ -55,28 +55,35 @@ SETTING(completions_setting);
 
 /* ---- Which memory ------------------------------------------------------------------ */
 
-/* A place for each page in a small hash, so that the usual answer is no. */
-static u64 *page_word(struct nvme_host *host, u64 page, u64 *mask)
+/*
+ * Of all controllers: one's data could be another's queue. A place for each
+ * page in a small hash, so that the usual answer is no.
+ */
+static struct lock windows_lock;	/* a leaf: bits come and go under it */
+static u64 window_pages[NVME_WINDOW_WORDS];
+static u32 window_count;
+
+static u64 *page_word(u64 page, u64 *mask)
 {
 	u64 frame = page >> PAGE_SHIFT;
 	u64 hash = frame ^ frame >> 12 ^ frame >> 24;
 
 	*mask = 1ull << (hash & 63);
-	return &host->window_pages[hash >> 6 & (NVME_WINDOW_WORDS - 1)];
+	return &window_pages[hash >> 6 & (NVME_WINDOW_WORDS - 1)];
 }
 
-static void note_pages(struct nvme_host *host, const struct mmio_region *region)
+static void note_pages(const struct mmio_region *region)
 {
 	u64 mask;
 
 	for (u64 at = 0; at < region->size; at += PAGE_SIZE) {
-		u64 *word = page_word(host, region->base.v + at, &mask);
+		u64 *word = page_word(region->base.v + at, &mask);
 
 		__atomic_fetch_or(word, mask, __ATOMIC_SEQ_CST);
 	}
 }
 
-static bool may_be_watched(const struct nvme_host *host, u64 address, u64 size)
+static bool may_be_watched(u64 address, u64 size)
 {
 	u64 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
 	u64 mask;
@@ -85,17 +92,14 @@ static bool may_be_watched(const struct nvme_host *host, u64 address, u64 size)
 	if (count > NVME_QUEUE_IDS)
 		return true;
 	for (; count; count--, address += PAGE_SIZE)
-		if (READ_ONCE(*page_word((struct nvme_host *)host,
-					 align_down(address, PAGE_SIZE),
+		if (READ_ONCE(*page_word(align_down(address, PAGE_SIZE),
 					 &mask)) & mask)
 			return true;
 	return false;
 }
 
-bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size)
+static bool has_window_at(const struct nvme_host *host, u64 address, u64 size)
 {
-	if (!may_be_watched(host, address, size))
-		return false;
 	for (u32 id = 1; id < NVME_QUEUE_IDS; id++) {
 		const struct mmio_region *region = &host->windows[id].region;
 
@@ -103,6 +107,19 @@ bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size)
 				   READ_ONCE(region->size)))
 			return true;
 	}
+	return false;
+}
+
+bool direct_is_watched(u64 address, u64 size)
+{
+	struct list *node;
+
+	if (!may_be_watched(address, size))
+		return false;
+	list_for_each(node, &attach_hosts)
+		if (has_window_at(container_of(node, struct nvme_host, node),
+				  address, size))
+			return true;
 	return false;
 }
 
@@ -149,24 +166,54 @@ static bool hub_uses(const struct hub *hub, u64 base, u64 size)
 	return false;
 }
 
-/* The admin queue itself is locked already. */
-static bool is_in_use(struct nvme_host *host, u64 base, u64 size)
+/*
+ * The caller has its own admin queue's lock. Another controller's may be held
+ * by one who waits for ours: then nobody knows, and the answer is yes.
+ */
+static bool hub_is_used(struct hub *hub, const struct hub *locked, u64 base,
+			u64 size)
 {
-	bool is_in_use = hub_uses(host->hubs[0], base, size) ||
-		hmb_has(host, base, size) ||
-		(host->dbbuf_events &&
-		 ranges_overlap((u64)host->dbbuf_events,
-				1ull << host->page_shift, base, size));
+	bool is_used;
+
+	if (hub == locked)
+		return hub_uses(hub, base, size);
+	if (hub->id)
+		lock_acquire(&hub->lock);
+	else if (!lock_try(&hub->lock))
+		return true;
+	is_used = hub_uses(hub, base, size) ||
+		(!hub->id && hmb_has(hub->host, base, size));
+	lock_release(&hub->lock);
+	return is_used;
+}
+
+static bool host_uses(struct nvme_host *host, const struct hub *locked,
+		      u64 base, u64 size)
+{
+	u64 events = (u64)READ_ONCE(host->dbbuf_events);
+	bool is_used = events && ranges_overlap(events, 1ull << host->page_shift,
+						base, size);
 	struct hub *hub;
-	u32 id = 1;
+	u32 id = 0;
 
 	while ((hub = hub_next(host, &id))) {
-		lock_acquire(&hub->lock);
-		is_in_use |= hub_uses(hub, base, size);
-		lock_release(&hub->lock);
+		is_used |= hub_is_used(hub, locked, base, size);
 		hub_put(hub);
 	}
-	return is_in_use;
+	return is_used;
+}
+
+static bool is_in_use(struct nvme_host *host, u64 base, u64 size)
+{
+	struct list *node;
+
+	if (hmb_has(host, base, size))
+		return true;
+	list_for_each(node, &attach_hosts)
+		if (host_uses(container_of(node, struct nvme_host, node),
+			      host->hubs[0], base, size))
+			return true;
+	return false;
 }
 
 /* ---- What the guest does there --------------------------------------------------------- */
@@ -341,19 +388,14 @@ static int open_window(struct nvme_host *host, u16 id, u64 base, u64 size)
 		.traps = MMIO_TRAPS_NOTHING, .access = access_window,
 	};
 	error = mmio_register(&window->region);
+	lock_acquire(&windows_lock);
 	if (error)
 		window->region.size = 0;
 	else
-		note_pages(host, &window->region);
+		note_pages(&window->region);
+	window_count += !error;
+	lock_release(&windows_lock);
 	return error;
-}
-
-static bool has_windows(const struct nvme_host *host)
-{
-	for (u32 id = 1; id < NVME_QUEUE_IDS; id++)
-		if (host->windows[id].region.size)
-			return true;
-	return false;
 }
 
 static void close_window(struct nvme_host *host, u16 id)
@@ -361,11 +403,13 @@ static void close_window(struct nvme_host *host, u16 id)
 	struct mmio_region *region = &host->windows[id].region;
 
 	mmio_unregister(region);
+	lock_acquire(&windows_lock);
 	WRITE_ONCE(region->size, 0);
 	/* What is in the hash for nothing costs a look; what is missing, if
 	 * only for a moment, would let DMA through. */
-	if (!has_windows(host))
-		memset(host->window_pages, 0, sizeof(host->window_pages));
+	if (!--window_count)
+		memset(window_pages, 0, sizeof(window_pages));
+	lock_release(&windows_lock);
 }
 
 /* Without a pair of its own, Sluice's commands go through the guest's. */

@@ -27,7 +27,7 @@ bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
 	u32 count;
 
 	if (gmem_is_dma_safe(gpa(address), size) &&
-	    !direct_is_watched(host, address, size))
+	    !direct_is_watched(address, size))
 		return true;
 	count = __atomic_add_fetch(&host->unsafe_count, 1, __ATOMIC_RELAXED);
 	log_limited(LOG_WARN, "%s: refused DMA at %#llx+%#llx (%u so far)",

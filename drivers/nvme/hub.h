@@ -151,7 +151,7 @@ static inline u32 ring_distance(u32 from, u32 to, u32 size)
 struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
 			     u32 size, bool has_interrupt);
 /* No DMA of the guest's may go there. Any lock may be held. */
-bool direct_is_watched(const struct nvme_host *host, u64 address, u64 size);
+bool direct_is_watched(u64 address, u64 size);
 /* All that follow with hub->lock held. Before the first command. */
 void direct_watch(struct hub *hub);
 /* Before the first of special_count is issued, after the last is reaped. */

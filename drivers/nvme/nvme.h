@@ -165,7 +165,6 @@ struct nvme_host {
 	struct hub *hubs[NVME_QUEUE_IDS];
 	struct sq *sqs[NVME_QUEUE_IDS];
 	struct direct_window windows[NVME_QUEUE_IDS];
-	u64 window_pages[NVME_WINDOW_WORDS];	/* a hash of their pages */
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	struct hmb hmb;
 	struct limbo {
