@@ -4,6 +4,7 @@ of threads in build/tsan, too, and those of queues on the relayed path, too."""
 import os
 import pathlib
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,12 +41,28 @@ def cases():
                                    id=f"{program.stem}-{name}-relayed")
 
 
-@pytest.mark.parametrize("program, name, completions", cases())
-def test_unit(program, name, completions):
+def run(program, name, completions):
     environment = dict(os.environ)
     if completions:
         environment["COMPLETIONS"] = completions
-    done = subprocess.run([program, name], text=True, timeout=TIMEOUT_S,
+    return subprocess.run([program, name], text=True, timeout=TIMEOUT_S,
                           env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
+
+
+@pytest.fixture(scope="module")
+def runs(request):
+    """Of all that were asked for, as many at once as there are processors;
+    each test then waits for its own."""
+    wanted = [item.callspec.params for item in request.session.items
+              if item.path == request.path]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {tuple(case.values()): pool.submit(run, **case)
+               for case in wanted}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("program, name, completions", cases())
+def test_unit(runs, program, name, completions):
+    done = runs[program, name, completions].result()
     assert done.returncode == 0, f"\n{done.stdout}"
