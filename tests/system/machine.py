@@ -294,6 +294,12 @@ class Machine:
             raise self._trouble(f"QMP {command}: {reply['error']['desc']}")
         return reply["return"]
 
+    def monitor(self, line):
+        """What only QEMU's monitor for people can do."""
+        answer = self.qmp("human-monitor-command", **{"command-line": line})
+        if answer:
+            raise self._trouble(f"{line}: {answer}")
+
     def _feed_qmp(self, data):
         *lines, self.qmp_text = (self.qmp_text + data).split(b"\n")
         for line in lines:

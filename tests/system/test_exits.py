@@ -1,60 +1,61 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How often the guest leaves for Sluice: QEMU's log tells of every exit."""
-import re
-from collections import Counter
-
+"""How often the guest leaves for Sluice, and for how long."""
 import pytest
+from exits import COMMANDS, INSTRUCTIONS, Exits
 from lab import GATE, NEXT, config
-from machine import LOGS
 
 READS = 500
-DD = f"dd if=/dev/disk/by-partlabel/open of=/dev/null bs=4k count={READS} " \
-     "iflag=direct"
-EXIT = re.compile(rb"vmexit\((\w+), \w+, (\w+), \w+\)")
-NAMES = {0x60: "interrupt", 0x72: "cpuid", 0x7b: "port", 0x7c: "msr"}
-APIC_PAGE = 0xfee00
+STEPPED_READS = 20
+# What there was last, and a margin: to be lowered whenever there is less.
+INSTRUCTIONS_AT_MOST = 4400
 
 
-class Exits:
-    """Of a machine, by cause, since it was last asked."""
-
-    def __init__(self, name):
-        self.path = LOGS / f"{name}.exits.log"
-        self.seen = 0
-        # The filter leaves out what the log is for otherwise.
-        self.arguments = ["-d", "in_asm", "-dfilter", "0x1..0x2",
-                          "-D", str(self.path)]
-
-    def take(self):
-        with open(self.path, "rb") as log:
-            log.seek(self.seen)
-            text = log.read()
-        self.seen += len(text)
-        return Counter(cause(int(code, 16), int(address, 16))
-                       for code, address in EXIT.findall(text))
+def dd(reads):
+    return ("dd if=/dev/disk/by-partlabel/open of=/dev/null bs=4k "
+            f"count={reads} iflag=direct")
 
 
-def cause(code, address):
-    if code == 0x400:
-        return "apic" if address >> 12 == APIC_PAGE else "memory"
-    return NAMES.get(code, hex(code))
-
-
-@pytest.mark.parametrize("completions, at_most",
-                         [("auto", {"memory": 1.05, "interrupt": 0.02}),
-                          ("relayed", {"memory": 1.05, "interrupt": 1.6})])
-def test_exits_of_a_read(lab, completions, at_most):
-    """One doorbell; where nobody looks at completions, nothing else."""
-    name = f"exits-{completions}"
+@pytest.fixture(scope="module", params=["auto", "relayed"])
+def counted(lab, request):
+    """A machine, and what counts its exits."""
+    name = f"exits-{request.param}"
     exits = Exits(name)
-    conf = config(*GATE, completions=completions, **NEXT)
+    conf = config(*GATE, completions=request.param, **NEXT)
     with lab.boot(name, conf=conf, partitions=lab.partitions(), cpus=1,
                   devices=exits.arguments) as system:
-        system.guest.check(DD)
-        exits.take()
-        system.guest.check(DD)
-        found = exits.take()
-    for what, limit in at_most.items():
-        assert found[what] <= READS * limit, found
-    assert found["memory"] >= READS
-    assert set(found) <= {"memory", "interrupt", "apic", "cpuid"}, found
+        system.guest.check(dd(READS))
+        yield request.param, system, exits
+
+
+LIMITS = {"auto": {"memory": 1.05, "interrupt": 0.02},
+          "relayed": {"memory": 1.05, "interrupt": 1.6}}
+
+
+def test_exits_of_a_read(counted):
+    """One doorbell; where nobody looks at completions, nothing else."""
+    completions, system, exits = counted
+    with exits.watch(system.machine, COMMANDS) as found:
+        system.guest.check(dd(READS))
+    assert found.commands == READS - 1, found
+    for what, limit in LIMITS[completions].items():
+        assert found.exits_per_command(what) <= limit, found
+    assert found.exits["memory"] >= found.commands, found
+    assert set(found.exits) <= {"memory", "interrupt", "apic", "cpuid"}, found
+
+
+def test_data_of_a_read_is_not_copied(counted):
+    _, system, exits = counted
+    with exits.watch(system.machine, COMMANDS) as found:
+        system.guest.check(dd(READS))
+    assert found.data == found.commands * 4096, found
+    assert found.copied == 0, found
+
+
+def test_instructions_of_a_doorbell(counted):
+    """With a read behind it. The guest's time is Sluice's instructions."""
+    _, system, exits = counted
+    with exits.watch(system.machine, COMMANDS, INSTRUCTIONS) as found:
+        system.guest.check(dd(STEPPED_READS), 180)
+    assert found.exits["memory"] >= found.commands, found
+    assert 0 < found.instructions_per_exit("memory") < INSTRUCTIONS_AT_MOST, \
+        found

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a machine does in Sluice while its guest works: QEMU's log tells of
+every exit and, one instruction at a time, of what Sluice then executes; its
+NVMe controller tells of the commands it gets and where their data is. Nothing
+here is Sluice's own count.
+"""
+import re
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from machine import LOGS
+
+NAMES = {0x60: "interrupt", 0x61: "nmi", 0x72: "cpuid", 0x7b: "port",
+         0x7c: "msr"}
+APIC_PAGE = 0xfee00
+# Sluice is in here; the guest's kernel and its programs are not.
+SLUICE = "0x1000000..0x3fffffff"
+
+EXITS = "in_asm"
+COMMANDS = "trace:pci_nvme_io_cmd,trace:pci_nvme_map_addr"
+INSTRUCTIONS = "exec,nochain"
+COMMAND = b"pci_nvme_io_cmd "
+LINE = re.compile(
+    rb"vmexit\((?P<code>\w+), \w+, (?P<address>\w+), \w+\)|"
+    rb"^Trace \d+: \S+ \[\w+/(?P<pc>\w+)/|"
+    rb"pci_nvme_(?P<command>io_cmd) |"
+    rb"pci_nvme_map_addr addr 0x(?P<data>\w+) len (?P<length>\d+)", re.M)
+
+
+@dataclass
+class Sample:
+    """What happened between the first I/O command and the last."""
+    commands: int = 0
+    exits: Counter = field(default_factory=Counter)         # by cause
+    instructions: Counter = field(default_factory=Counter)  # of Sluice's
+    data: int = 0               # bytes that the controller moved ...
+    copied: int = 0             # ... to or from Sluice's memory
+
+    def exits_per_command(self, *causes):
+        chosen = causes or self.exits
+        return sum(self.exits[c] for c in chosen) / self.commands
+
+    def instructions_per_exit(self, cause):
+        return self.instructions[cause] / max(1, self.exits[cause])
+
+    def instructions_per_command(self, stepped):
+        """Time goes on while a guest is stepped, and its timers with it: so
+        the exits are this sample's and only their length that one's."""
+        return sum(self.exits[c] * stepped.instructions_per_exit(c)
+                   for c in self.exits) / self.commands
+
+
+class Exits:
+    """Of one machine; its QEMU is started with `arguments`."""
+
+    def __init__(self, name):
+        self.path = LOGS / f"{name}.exits.log"
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(b"")
+        self.seen = 0
+        # What the log is for otherwise is of no interest.
+        self.arguments = ["-dfilter", SLUICE, "-D", str(self.path)]
+
+    @contextmanager
+    def watch(self, machine, *what):
+        """Fills the Sample that it gives with what happens meanwhile."""
+        sample = Sample()
+        single = INSTRUCTIONS in what
+        machine.monitor(f"singlestep {'on' if single else 'off'}")
+        machine.monitor("log " + ",".join((EXITS, *what)))
+        yield sample
+        machine.monitor("log none")
+        machine.monitor("singlestep off")
+        count(self.take(), sluice_memory(machine), sample)
+
+    def count_commands(self):
+        """Since watch() began; cheap enough to be asked again and again."""
+        with open(self.path, "rb") as log:
+            log.seek(self.seen)
+            return log.read().count(COMMAND)
+
+    def take(self):
+        with open(self.path, "rb") as log:
+            log.seek(self.seen)
+            text = log.read()
+        self.seen += len(text)
+        return text
+
+
+def sluice_memory(machine):
+    """Empty where Sluice does not run."""
+    found = re.search(r"(\d+) MiB at 0x(\w+)", machine.log.text)
+    if not found:
+        return range(0)
+    start = int(found[2], 16)
+    return range(start, start + (int(found[1]) << 20))
+
+
+def count(text, memory, sample):
+    """A command ends where the next one begins."""
+    if COMMAND in text:
+        text = text[text.index(COMMAND):
+                    text.rindex(COMMAND)]
+    current = None
+    for line in LINE.finditer(text):
+        if line["code"]:
+            current = cause(int(line["code"], 16), int(line["address"], 16))
+            sample.exits[current] += 1
+        elif line["pc"]:
+            if current and int(line["pc"], 16) in memory:
+                sample.instructions[current] += 1
+        elif line["command"]:
+            sample.commands += 1
+        else:
+            count_data(line, memory, sample)
+
+
+def count_data(line, memory, sample):
+    length = int(line["length"])
+    sample.data += length
+    sample.copied += length * (int(line["data"], 16) in memory)
+
+
+def cause(code, address):
+    if code == 0x400:
+        return "apic" if address >> 12 == APIC_PAGE else "memory"
+    return NAMES.get(code, hex(code))
