@@ -6,6 +6,7 @@
  * starts the operating system without Sluice, `fail = closed` none at all.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "config.h"
 #include "firmware.h"
@@ -176,6 +177,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	int error;
 
 	InitializeLib(image, table);
+	strncpy(info.version, SLUICE_VERSION, sizeof(info.version) - 1);
 	Print(L"Sluice %a\n", SLUICE_VERSION);
 	volume_open(image);
 	error = read_config();

@@ -38,6 +38,33 @@ static void ring_write(const char *text, size_t size)
 		ring.text[ring.end++ % RING_SIZE] = text[i];
 }
 
+u64 log_end(void)
+{
+	return __atomic_load_n(&ring.end, __ATOMIC_RELAXED);
+}
+
+u64 log_first(void)
+{
+	u64 end = log_end();
+
+	return end > RING_SIZE ? end - RING_SIZE : 0;
+}
+
+u32 log_read(u64 *from, void *to, u32 size)
+{
+	char *text = to;
+	u32 count = 0;
+
+	lock_acquire(&lock);
+	*from = MAX(*from, log_first());
+	while (count < size && *from + count < ring.end) {
+		text[count] = ring.text[(*from + count) % RING_SIZE];
+		count++;
+	}
+	lock_release(&lock);
+	return count;
+}
+
 static size_t format_line(char line[LINE_MAX], enum log_level level,
 			  const char *format, va_list arguments)
 {

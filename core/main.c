@@ -17,6 +17,7 @@
 #include "pci_trap.h"
 #include "settings.h"
 #include "sleep.h"
+#include "status_init.h"
 #include "vt.h"
 #include "x86/apic.h"
 #include "x86/cpu.h"
@@ -79,6 +80,7 @@ static long prepare(struct boot_info *info)
 
 	clock_init(info->tsc_hz);
 	log_init(info->config.log_level);
+	status_init(info);
 	console_init(info->config.log_sink);
 	vt_select();
 	error = prepare_memory(info);

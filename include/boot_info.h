@@ -14,6 +14,7 @@
 #define BOOT_RAM_RANGE_MAX 128
 #define BOOT_SETTING_MAX 64
 #define BOOT_PATH_MAX 256
+#define BOOT_VERSION_MAX 64
 
 enum log_sink { LOG_SINK_COM1, LOG_SINK_COM2, LOG_SINK_DEBUG, LOG_SINK_NONE };
 
@@ -44,6 +45,7 @@ struct boot_info {
 	 * Sluice's own range. */
 	u32 ram_count;
 	struct ram_range ram[BOOT_RAM_RANGE_MAX];
+	char version[BOOT_VERSION_MAX];		/* of Sluice */
 	struct config config;
 	/* Filled in by BOOT_PREPARE and BOOT_PROBE on failure: what is wrong
 	 * and what to do, for the console. error_line: in sluice.conf, or 0. */

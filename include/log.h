@@ -21,6 +21,16 @@ void log_line(enum log_level level, const char *format, ...)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
 /*
+ * The ring of lines, by the number of each byte since launch: the oldest that
+ * is kept, and the next to be written.
+ */
+u64 log_first(void);
+u64 log_end(void);
+/* At most `size` bytes from `*from` on, which is moved up to what is kept:
+ * as many as there are. */
+u32 log_read(u64 *from, void *to, u32 size);
+
+/*
  * What a guest can cause again and again is logged through a limit: at most
  * ten lines a second each, then one line with the number left out.
  */

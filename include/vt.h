@@ -23,6 +23,7 @@ enum vt_exit_reason {
 	VT_EXIT_HIDDEN,		/* an instruction of the hidden feature */
 	VT_EXIT_SHUTDOWN,	/* triple fault */
 	VT_EXIT_UNKNOWN,
+	VT_EXITS,
 };
 
 struct vt_exit {

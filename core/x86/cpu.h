@@ -10,6 +10,7 @@
 #include "bits.h"
 #include "insn_cache.h"
 #include "types.h"
+#include "vt.h"
 
 #define CPU_AREA_SIZE 0x8000	/* a power of two: cpu_this() masks rsp */
 
@@ -42,6 +43,7 @@ struct cpu {
 	bool interrupts_exit;
 
 	u32 unknown_exits;		/* exit.c: in a row */
+	u64 exits[VT_EXITS];		/* counts, read by others */
 	struct insn_cache insns;	/* emulate.c */
 
 	/* idt.c: what arrived while the host let it in. */

@@ -2,6 +2,7 @@
 /* Every exit and what is done about it. */
 #include "exit.h"
 #include "apic.h"
+#include "barrier.h"
 #include "emulate.h"
 #include "ioport.h"
 #include "irq_exit.h"
@@ -143,7 +144,7 @@ static void exit_handled(struct cpu *cpu, const struct vt_exit *exit)
 	(void)exit;
 }
 
-static void (*const handlers[])(struct cpu *, const struct vt_exit *) = {
+static void (*const handlers[VT_EXITS])(struct cpu *, const struct vt_exit *) = {
 	[VT_EXIT_HANDLED] = exit_handled,
 	[VT_EXIT_SLAT] = emulate_slat_exit,
 	[VT_EXIT_CPUID] = exit_cpuid,
@@ -172,6 +173,8 @@ void exit_loop(struct cpu *cpu)
 		smp_enter_guest(cpu);
 		vt->run(cpu, &exit);
 		smp_left_guest(cpu);
+		WRITE_ONCE(cpu->exits[exit.reason],
+			   cpu->exits[exit.reason] + 1);
 		if (exit.reason != VT_EXIT_UNKNOWN)
 			cpu->unknown_exits = 0;
 		handlers[exit.reason](cpu, &exit);

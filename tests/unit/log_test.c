@@ -144,3 +144,40 @@ TEST(a_quiet_second_leaves_nothing_out)
 	CHECK_EQ(line_count(), 50);
 	CHECK(!strstr(shown, "left out"));
 }
+
+TEST(the_ring_is_read_from_a_cursor)
+{
+	char text[100];
+	u64 from = 0;
+	u32 size;
+
+	start(LOG_INFO);
+	now_us = 0;
+	log_info("one");
+	size = log_read(&from, text, sizeof(text));
+	CHECK_EQ(from, 0);
+	CHECK_EQ(size, strlen("[    0.000000] sluice: one\n"));
+	CHECK(!memcmp(text, "[    0.000000] sluice: one\n", size));
+	from = size - 4;
+	CHECK_EQ(log_read(&from, text, 2), 2);
+	CHECK(!memcmp(text, "on", 2));
+	from = size;
+	CHECK_EQ(log_read(&from, text, sizeof(text)), 0);
+	from = ~0ull;
+	CHECK_EQ(log_read(&from, text, sizeof(text)), 0);
+}
+
+TEST(a_cursor_is_moved_up_to_what_is_kept)
+{
+	char text[8];
+	u64 from = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		start(LOG_INFO);
+		log_info("line %d", i);
+	}
+	CHECK(log_end() > 65536);
+	CHECK_EQ(log_end() - log_first(), 65536);
+	CHECK_EQ(log_read(&from, text, sizeof(text)), sizeof(text));
+	CHECK_EQ(from, log_first());
+}
