@@ -216,6 +216,9 @@ struct nvme_io_interceptor {
 	 */
 	void (*on_identify)(void *interceptor, u8 cns, u32 nsid,
 			    u16 controller_id, void *data);
+
+	/* What `sluicectl` can ask and order; NULL: nothing. */
+	const struct nvme_io_control *control;
 };
 
 enum nvme_io_needs {
@@ -234,6 +237,49 @@ enum nvme_io_needs {
 	/* Hooks may run at the same time on several CPUs. */
 	NVME_IO_CONCURRENT = 4,
 };
+
+/* ---- Control from the operating system --------------------------------- */
+
+/* What a question is answered with: fill it in and return. */
+struct nvme_io_answer {
+	u8 verb;		/* 0: the list; others are the plug-in's own */
+	u64 first;		/* the item to begin with; raise it when that
+				 * and some after it are lost */
+	u64 next;		/* the item to go on with; `first`, as given */
+	u8 *data;		/* zeroed */
+	u32 size, size_max;	/* bytes of data, 0 at first; left 0: there
+				 * are no more items */
+};
+
+/*
+ * include/control.h, by way of which root of the guest talks to a plug-in
+ * while the system runs: `sluicectl fault list`, `sluicectl fault clear`.
+ * These are called like hooks, never wait, and what they are given may come
+ * from an enemy: an order may do no more than its plug-in's page in README
+ * says root can do. What takes time is begun, and the list says how far it is.
+ */
+struct nvme_io_control {
+	/*
+	 * The list is text, a line with nvme_io_answer_line() for each item
+	 * from `first` on. False: there is no such verb.
+	 */
+	bool (*ask)(void *interceptor, struct nvme_io_answer *answer);
+	/*
+	 * A line of text as in sluice.conf, printable or tabs; it lives for
+	 * this call. 0, or -1 with a message in `why` that says what was
+	 * expected.
+	 */
+	int (*order)(void *interceptor, const char *text, char *why,
+		     size_t why_size);
+};
+
+/*
+ * Adds a line of `key=value` words with tabs between, without its newline,
+ * and counts `next` up. A control character in it becomes a question mark.
+ * False: it does not fit, and comes with the next question.
+ */
+bool nvme_io_answer_line(struct nvme_io_answer *answer, const char *format,
+			 ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- Plug-in and installation ---------------------------------------- */
 

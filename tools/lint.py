@@ -15,9 +15,9 @@ FREESTANDING = ["<stdarg.h>", "<stdbool.h>", "<stddef.h>", "<stdint.h>",
                 "<limits.h>"]
 LIBC = FREESTANDING + ["<errno.h>", "<stdio.h>", "<stdlib.h>", "<string.h>",
                        "<strings.h>", "<ctype.h>"]
-NVME_NEEDS = ["barrier", "bits", "clock", "gmem", "gpt", "irq", "list", "lock",
-              "log", "mmio", "nvme_io", "page", "pci", "pool", "setting",
-              "spec/nvme", "spec/pci", "types"]
+NVME_NEEDS = ["barrier", "bits", "clock", "control", "gmem", "gpt", "irq",
+              "list", "lock", "log", "mmio", "nvme_io", "page", "pci", "pool",
+              "setting", "spec/nvme", "spec/pci", "status", "types"]
 SVM = ["include/spec/svm.h", "core/x86/svm*.h"]
 
 # The first pattern that matches a file says what it may include, as paths in

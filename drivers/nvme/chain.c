@@ -158,7 +158,7 @@ bool chain_needs(const struct nvme_host *host, u32 need)
 	return false;
 }
 
-static const char *name_of(const struct chain_entry *entry)
+const char *chain_name(const struct chain_entry *entry)
 {
 	return entry->interceptor->name ? entry->interceptor->name :
 		entry->plugin->name;
@@ -173,7 +173,7 @@ void chain_describe(const struct nvme_host *host, char *text, size_t size)
 		if (!host->chain[i].is_off)
 			used += snprintf(text + used, size - used, "%s%s",
 					 used ? " " : "",
-					 name_of(&host->chain[i]));
+					 chain_name(&host->chain[i]));
 }
 
 /* ---- Life cycle ------------------------------------------------------------------------ */
@@ -214,7 +214,7 @@ void chain_start(struct nvme_host *host)
 		if (init_entry(host, entry))
 			continue;
 		log_error("%s: %s failed to initialise", host->name,
-			  name_of(entry));
+			  chain_name(entry));
 		if (config_fail_closed()) {
 			ctrl_fail(host, "an interceptor is missing");
 			return;

@@ -162,6 +162,8 @@ u16 command_decode_admin(struct nvme_request *req)
 	u16 status = NVME_SC_SUCCESS;
 
 	req->sqe.mptr = 0;
+	if (control_is_meant(&req->sqe))
+		return control_decode(req);
 	if (is_never_passed(req->sqe.opcode))
 		return NVME_SC_INVALID_OPCODE | NVME_SC_DNR;
 	if (meaning->flags & IS_KNOWN) {

@@ -163,6 +163,7 @@ static void check_prepared(struct nvme_host *host)
 		return;
 	if (own_is_idle(host)) {
 		set_state(host, CTRL_READY);
+		WRITE_ONCE(host->start_count, host->start_count + 1);
 		say_ready(host);
 	} else if (clock_is_past(host->deadline_us)) {
 		ctrl_fail(host, "not prepared in time");

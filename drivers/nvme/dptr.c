@@ -84,8 +84,12 @@ static u32 lists_for(const struct nvme_request *req)
 /* ---- Pages from the pool -------------------------------------------------------- */
 
 /* What Sluice or a hook looks at or changes goes through a page of ours. */
-static bool is_copied(const struct nvme_io_command *cmd)
+static bool is_copied(const struct nvme_request *req)
 {
+	const struct nvme_io_command *cmd = &req->cmd;
+
+	if (req->is_control)
+		return true;
 	if (cmd->admin)
 		return cmd->opcode == NVME_ADMIN_IDENTIFY ||
 			(cmd->opcode == NVME_ADMIN_GET_FEATURES &&
@@ -148,7 +152,7 @@ static void get_pages(struct nvme_host *host, struct nvme_request *req)
 
 	for (u32 i = 0; i < count; i++)
 		data->lists[i] = get_page(host);
-	if (is_copied(&req->cmd))
+	if (is_copied(req))
 		data->copy = memset(get_page(host), 0, PAGE_SIZE);
 	if (has_scratch(&req->cmd))
 		data->scratch = get_page(host);
@@ -319,7 +323,7 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
 		return 0;
 	}
-	if (!reserve(host, list_count + is_copied(&req->cmd) +
+	if (!reserve(host, list_count + is_copied(req) +
 		     has_scratch(&req->cmd)))
 		return -EAGAIN;
 	data->size = req->cmd.data_size;

@@ -17,6 +17,12 @@ static void wait(struct nvme_request *req)
 	list_add_tail(&hub_of(req)->waiting, &req->node);
 }
 
+/* Read without the lock. */
+static void count(u64 *counter)
+{
+	WRITE_ONCE(*counter, *counter + 1);
+}
+
 /* ---- Issue ------------------------------------------------------------------ */
 
 /*
@@ -177,6 +183,7 @@ void hub_answer(struct nvme_request *req, u16 status, u32 result)
 	req->completion.status = status;
 	req->completion.result = result;
 	req->is_carrier = true;
+	count(&hub_of(req)->counts.carried);
 	req->stage = STAGE_CARRY;
 	carry(req);
 }
@@ -204,6 +211,8 @@ static void hold(struct nvme_request *req)
 
 static bool ask_chain(struct nvme_request *req)
 {
+	if (req->is_control)
+		return control_submit(req);
 	switch (chain_submit(req)) {
 	case NVME_IO_HOLD:
 		hold(req);
@@ -256,6 +265,7 @@ static void issue_own_on(struct sq *sq)
 	while (sq->free_count && (desc = run_next_own(sq->hub))) {
 		req = request_alloc(sq);
 		req->own = desc;
+		count(&sq->hub->counts.own);
 		issue(req);
 	}
 }
@@ -301,6 +311,7 @@ static void fetch_one(struct sq *sq)
 	barrier_compiler();
 	sq->guest.head = ring_advance(sq->guest.head, sq->guest.size);
 	sq->guest_used++;
+	count(&sq->hub->counts.fetched);
 	hub_take_place(req);
 	status = command_decode(req);
 	if (status)

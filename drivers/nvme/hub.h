@@ -33,6 +33,13 @@ struct sq {
 	struct nvme_request slots[];
 };
 
+/* For control.h. */
+struct hub_counts {
+	u64 fetched;		/* commands of the guest */
+	u64 carried;		/* their answers that were Sluice's */
+	u64 own;		/* Sluice's commands */
+};
+
 struct hub {
 	struct nvme_host *host;
 	u16 id;			/* completion queue */
@@ -46,6 +53,7 @@ struct hub {
 	u32 users;		/* atomic; see nvme.h */
 	u32 special_count;	/* direct: the guest cannot read it either */
 	u32 busy;		/* commands at the device, events apart */
+	struct hub_counts counts;
 	u32 place_count;	/* promised in the guest's queue */
 	struct list sqs, dead_sqs;
 	struct list waiting;	/* for pages, places or slots */

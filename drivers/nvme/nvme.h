@@ -18,8 +18,9 @@
  *	cq.c		later reap and post
  * Beside it: queue.c (memory and tables of hubs and queues), ctrl.c (enable,
  * disable, reset), own.c (what Sluice asks the device), ns.c (namespaces),
- * dbbuf.c (doorbell buffers), feature.c and hmb.c (features), run.c (all that
- * crosses hubs), io.c (nvme_io.h), attach.c (PCI).
+ * dbbuf.c (doorbell buffers), feature.c and hmb.c (features), control.c and
+ * report.c (control.h), run.c (all that crosses hubs), io.c and answer.c
+ * (nvme_io.h), attach.c (PCI).
  *
  * Every completion the guest sees rides on one that the device made, so that
  * Sluice never makes up an interrupt: what is answered without the device is
@@ -51,6 +52,7 @@
 #define SLUICE_NVME_H
 
 #include "bits.h"
+#include "control.h"
 #include "hub.h"
 #include "list.h"
 #include "lock.h"
@@ -153,6 +155,7 @@ struct nvme_host {
 	/* Life cycle. */
 	u8 state;		/* written under lock, read anywhere */
 	bool was_ready;		/* logged once */
+	u64 start_count;	/* times it became ready */
 	bool device_stops;	/* EN=0 given to the device */
 	bool is_lost;		/* the guest goes on without it, but it may
 				 * still be at its DMA: see ctrl_gives_up() */
@@ -167,6 +170,7 @@ struct nvme_host {
 	struct direct_window windows[NVME_QUEUE_IDS];
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	struct hmb hmb;
+	struct hub_counts past[2];	/* of hubs that are gone: admin, I/O */
 	struct limbo {
 		void *pages;	/* rings of a device that is lost */
 		size_t count;
@@ -202,6 +206,8 @@ struct nvme_host {
 	u32 pages_left;		/* of the pool, not promised; atomic */
 	bool is_starved;	/* somebody waits for pages; atomic */
 	u64 next_check_us;	/* deadlines */
+
+	char why[160];		/* the last order was refused; admin hub */
 
 	struct chain_entry chain[NVME_CHAIN_MAX];
 	u32 chain_count;
@@ -271,6 +277,18 @@ static inline bool ctrl_is_waiting(const struct nvme_host *host)
 {
 	return !ctrl_is_ready(host) || READ_ONCE(host->shutdown_waits);
 }
+
+/* ---- report.c ----------------------------------------------------------- */
+
+/*
+ * The items of a question for Sluice itself, from `*first` on: at most `size`
+ * bytes of whole items, zeroed before. Returns the bytes; *first as
+ * in struct control_answer.
+ */
+u32 report_items(struct nvme_host *host, enum control_verb verb, u64 *first,
+		 void *to, u32 size);
+/* Of one item; 0: there is no such question. */
+u32 report_item_size(u32 verb);
 
 /* ---- own.c -------------------------------------------------------------- */
 
@@ -346,6 +364,7 @@ bool chain_can_stop(struct nvme_host *host);
 void chain_switch_off(struct nvme_host *host);
 void chain_lock(struct nvme_host *host);
 void chain_unlock(struct nvme_host *host);
+const char *chain_name(const struct chain_entry *entry);
 /* "gate trace" for the log. */
 void chain_describe(const struct nvme_host *host, char *text, size_t size);
 
@@ -358,6 +377,14 @@ bool admin_complete(struct nvme_request *req);
 
 /* For short: the guest gets this status, with DNR. false. */
 bool admin_refuse(struct nvme_request *req, u16 status);
+
+/* ---- control.c ------------------------------------------------------------------ */
+
+/* Is it for Sluice itself (control.h)? Then the decoding and, in place of the
+ * chain and admin_submit(), the answer are control.c's. */
+bool control_is_meant(const struct nvme_sqe *sqe);
+u16 control_decode(struct nvme_request *req);
+bool control_submit(struct nvme_request *req);	/* false: answered */
 
 /* ---- feature.c ------------------------------------------------------------------ */
 

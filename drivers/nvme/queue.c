@@ -322,6 +322,18 @@ void sq_retire(struct sq *sq)
 		sq_free(sq);
 }
 
+static void keep_counts(const struct hub *hub)
+{
+	struct nvme_host *host = hub->host;
+	struct hub_counts *past = &host->past[hub->id != 0];
+
+	lock_acquire(&host->table_lock);
+	past->fetched += hub->counts.fetched;
+	past->carried += hub->counts.carried;
+	past->own += hub->counts.own;
+	lock_release(&host->table_lock);
+}
+
 void hub_retire(struct hub *hub)
 {
 	struct nvme_host *host = hub->host;
@@ -335,6 +347,7 @@ void hub_retire(struct hub *hub)
 	list_for_each_safe(node, after, &hub->sqs)
 		sq_retire(container_of(node, struct sq, node));
 	direct_release(hub);
+	keep_counts(hub);
 	if (hub->is_blocked)
 		irq_watch_put();
 	lock_release(&hub->lock);

@@ -70,6 +70,7 @@ struct nvme_request {
 	u8 owner, stage;
 	u8 next_entry;		/* of the chain; those before have seen it */
 	bool has_place;		/* in the guest's completion queue */
+	bool is_control;	/* control.h: the device never sees it */
 	bool is_carrier;	/* `completion` is the answer */
 	bool is_flush;		/* the device gets a Flush instead */
 	bool is_paused;		/* by a hook */

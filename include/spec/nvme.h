@@ -204,6 +204,13 @@ enum nvme_io_opcode {
 #define NVME_OPCODE_FROM_DEVICE 2
 #define NVME_OPCODE_BOTH 3
 
+/* Get Log Page, 5.14: CDW10 and CDW11. */
+#define NVME_LOG_ID BITS(7, 0)
+#define NVME_LOG_LSP BITS(11, 8)
+#define NVME_LOG_NUMDL BITS(31, 16)
+#define NVME_LOG_NUMDU BITS(15, 0)
+#define NVME_LOG_LSI BITS(31, 16)
+
 #define NVME_COPY_FORMAT BITS(11, 8)	/* CDW12 */
 #define NVME_COPY_LBA 8		/* bytes into a source descriptor */
 #define NVME_COPY_BLOCKS 16

@@ -104,8 +104,34 @@ static void on_identify(void *interceptor, u8 cns, u32 nsid,
 		((u8 *)data)[99] |= 1;
 }
 
+/* Verb 1: a byte that says how large an answer may be. */
+static bool ask(void *interceptor, struct nvme_io_answer *answer)
+{
+	if (answer->verb == 1) {
+		memset(answer->data, 0x5a, answer->size_max);
+		answer->size = answer->size_max;
+		answer->next += answer->size;
+		return true;
+	}
+	for (u64 i = answer->first; i < me->item_count; i++)
+		if (!nvme_io_answer_line(answer, "item=%lu\tname=\na\x7f", i))
+			break;
+	return !answer->verb;
+}
+
+static int order(void *interceptor, const char *text, char *why,
+		 size_t why_size)
+{
+	snprintf(me->ordered, sizeof(me->ordered), "%s", text);
+	snprintf(why, why_size, "%s", "expected what is not refused");
+	return strcmp(text, "refuse") ? 0 : -1;
+}
+
+static const struct nvme_io_control control = { .ask = ask, .order = order };
+
 struct nvme_io_interceptor fake_interceptor = {
 	.interceptor = &fake_double,
+	.control = &control,
 	.on_init = on_init,
 	.on_read = on_read,
 	.on_write = on_write,

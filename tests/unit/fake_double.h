@@ -15,6 +15,7 @@ struct fake_double {
 	enum nvme_io_verdict (*answer)(struct nvme_request *req,
 				       const struct nvme_io_command *cmd);
 	void (*completing)(void);	/* in on_complete() */
+	u32 item_count;			/* of its list */
 	u32 ranges_kept;		/* of a Dataset Management command */
 
 	/* What happened. */
@@ -27,7 +28,7 @@ struct fake_double {
 	struct nvme_io_range first_range;
 	struct nvme_io_copy_source first_source;
 	u32 source_count;
-	char configured[64];
+	char configured[64], ordered[64];
 };
 extern struct fake_double fake_double;
 extern struct nvme_io_interceptor fake_interceptor;

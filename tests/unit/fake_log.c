@@ -30,6 +30,18 @@ void log_line(enum log_level level, const char *format, ...)
 	pthread_mutex_unlock(&lock);
 }
 
+/* As many as are kept, from the first. */
+u32 log_read(u64 *from, void *to, u32 size)
+{
+	u32 count = 0;
+
+	while (count < size && *from + count < used) {
+		((char *)to)[count] = lines[*from + count];
+		count++;
+	}
+	return count;
+}
+
 bool log_allowed(struct log_limit *limit)
 {
 	return __atomic_fetch_add(&limit->line_count, 1, __ATOMIC_RELAXED) < 10;

@@ -18,6 +18,7 @@
 #include "page.h"
 #include "settings.h"
 #include "spec/pci.h"
+#include "status.h"
 #include "test.h"
 
 #define RAM_SIZE (256ull << 20)
@@ -193,6 +194,26 @@ size_t page_free_count(void)
 }
 
 /* ---- Clock, policy, interrupts -------------------------------------------------- */
+
+const char *status_version(void)
+{
+	return "test";
+}
+
+void status_get(struct control_status *status)
+{
+	status->uptime_us = fake_machine.now_us;
+	status->cpu_count = FAKE_CPUS;
+}
+
+bool status_get_cpu(u32 index, struct control_cpu *cpu)
+{
+	if (index >= FAKE_CPUS)
+		return false;
+	cpu->index = index;
+	cpu->exits[CONTROL_EXIT_IO] = 1000 + index;
+	return true;
+}
 
 u64 clock_now_us(void)
 {

@@ -16,6 +16,7 @@
 #define FAKE_BAR_SIZE (1ull << 20)
 #define FAKE_DEVICE 3			/* 0000:00:03.0 */
 #define FAKE_NVME 0x010802
+#define FAKE_CPUS 40			/* of the status */
 
 struct fake_machine {
 	u64 now_us, us_per_look;	/* the clock, and how it moves */
