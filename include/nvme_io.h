@@ -535,6 +535,31 @@ bool nvme_io_selector_is_in(const struct nvme_io_selector *selector,
 bool nvme_io_selector_names(const struct nvme_io_selector *selector,
 			    const struct nvme_io_partition *partition);
 
+/* Blocks that a selector names: of a namespace, or of a partition. */
+struct nvme_io_extent {
+	u32 nsid;
+	u64 first_lba, last_lba;
+};
+
+/*
+ * Finds on this controller what selectors name: `found` for each extent, with
+ * the index of its selector, then `done` - from within nvme_io_find() when no
+ * partition is named, else later. is_complete: no table was in the way. The
+ * structure stays the plug-in's and lives until then. From on_init() on.
+ */
+struct nvme_io_search {
+	const struct nvme_io_selector *const *selectors;
+	u32 n_selectors;
+	void (*found)(void *arg, u32 index,
+		      const struct nvme_io_extent *extent);
+	void (*done)(void *arg, bool is_complete);
+	void *arg;
+	u32 next;		/* Sluice's own, as what follows */
+	bool is_incomplete;
+};
+
+void nvme_io_find(struct nvme_host *host, struct nvme_io_search *search);
+
 /* ---- Log --------------------------------------------------------------- */
 
 enum nvme_io_log_level {
