@@ -2,7 +2,7 @@
 # Sluice, all of it: `make help` lists what there is to make. Everything that
 # is made lands in build/, so `rm -rf build` undoes all of this.
 
-INTERCEPTORS ?= gate trace
+INTERCEPTORS ?= gate trace fault
 B := build
 PYTHON ?= /usr/bin/python3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || \
@@ -243,6 +243,8 @@ selector_test_EXTRA = $(call host_fakes,nvme_io)
 $(foreach name,hub queue dptr sgl length admin namespace ctrl plug chain \
 	own direct dbbuf hmb control threads hostile,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
+fault_test_EXTRA = $(call host_plugins,fault) \
+	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 gate_image_test_EXTRA = $(gate_threads_test_EXTRA)
 gate_threads_test_EXTRA = $(call host_plugins,gate) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of fault share: rules, a controller's share of them, and
+ * commands that are kept. The plug-in itself is fault.c.
+ */
+#ifndef FAULT_H
+#define FAULT_H
+
+#include "nvme_io.h"
+
+#define RULE_MAX 32
+#define EXTENT_MAX 16		/* of all rules, on one controller */
+#define HELD_MAX 1024		/* commands, on one controller */
+#define ALL_BLOCKS 0xffffffffu
+
+/* ---- Rules: fault_rules.c ----------------------------------------------- */
+
+struct fault_rule {
+	u32 line;
+	/* What is done, in this order. */
+	u32 delay_min_us, delay_max_us;
+	u32 tear;		/* blocks that the device is given */
+	bool is_torn, is_dropped;
+	u16 status;		/* with is_torn: success is one, too */
+	/* To which commands: */
+	bool is_admin;
+	int opcode;		/* -1: any */
+	u64 first_lba, last_lba;
+	bool has_lbas;
+	bool has_selector;
+	struct nvme_io_selector selector;
+	/* To which of those. 0: to all. */
+	u32 nth, every, one_in, times;
+};
+
+int fault_rules_configure(u32 line, const char *key, const char *value,
+			  char *why, size_t why_size);
+u32 fault_rules_count(void);
+const struct fault_rule *fault_rules_get(u32 index);
+u64 fault_rules_seed(void);
+
+/* ---- A controller ------------------------------------------------------- */
+
+/* How far a rule has come. Resets do not set it back. */
+struct fault_count {
+	u64 seen, fired;
+	u64 random;		/* state of the generator */
+};
+
+struct fault_extent {
+	u32 rule;
+	struct nvme_io_extent where;
+};
+
+enum fault_state {
+	HELD_NOT,		/* the entry is free */
+	HELD_TO_TEAR,
+	HELD_TEARING,		/* fault_tear.c works on it */
+	HELD_FOR_EVER,		/* until the controller is reset */
+};
+
+struct fault_held {
+	enum fault_state state;
+	struct nvme_request *req;
+	const struct fault_rule *rule;
+};
+
+struct fault {
+	struct nvme_host *host;
+	struct nvme_io_interceptor interceptor;
+	struct nvme_io_search search;
+	const struct nvme_io_selector *selectors[RULE_MAX];
+	u32 selected[RULE_MAX];	/* the rule of each selector */
+	struct fault_count counts[RULE_MAX];
+	u32 extent_count;
+	struct fault_extent extents[EXTENT_MAX];
+	struct fault_held held[HELD_MAX];
+	/* A torn write under way: one at a time. */
+	struct fault_held *tearing;
+	u32 torn_blocks;	/* written so far */
+	u32 lba_size;
+	void *data;
+	phys_t *list, list_phys;
+};
+
+/* ---- fault_where.c ------------------------------------------------------ */
+
+/* Begins to look for what the rules name, then starts fetching. */
+void fault_where_look(struct fault *fault);
+/* Is this command, on this controller, the rule's? */
+bool fault_where_matches(const struct fault *fault, u32 rule,
+			 const struct nvme_io_command *cmd);
+
+/* ---- fault_tear.c ------------------------------------------------------- */
+
+/* -1: no memory. */
+int fault_tear_attach(struct fault *fault);
+/* Goes on with the next that waits, when none is under way. */
+void fault_tear_next(struct fault *fault);
+
+/* ---- fault.c ------------------------------------------------------------ */
+
+/* A kept command has had what was before its end. */
+void fault_end(struct fault *fault, struct fault_held *held);
+
+#endif
