@@ -241,7 +241,7 @@ partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
 $(foreach name,hub queue dptr sgl length admin namespace ctrl plug chain \
-	own direct dbbuf hmb control threads hostile,\
+	own direct dbbuf hmb control threads hostile bounce,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 fault_test_EXTRA = $(call host_plugins,fault) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o

@@ -109,6 +109,11 @@ hpa_t page_hpa(const void *memory)
 	return hpa((u64)memory);	/* the host maps one to one */
 }
 
+void *page_pointer(hpa_t address)
+{
+	return (void *)address.v;
+}
+
 size_t page_free_count(void)
 {
 	return free_count;

@@ -36,6 +36,11 @@ static inline void list_add_tail(struct list *head, struct list *node)
 }
 
 /* The node is left linked to itself, so removing it twice is harmless. */
+static inline void list_add_head(struct list *head, struct list *node)
+{
+	list_add_tail(head->next, node);
+}
+
 static inline void list_remove(struct list *node)
 {
 	WRITE_ONCE(node->prev->next, node->next);

@@ -20,7 +20,9 @@
  *	on_init()	the guest has enabled the controller and it is ready;
  *			namespaces are known, host requests work. The guest
  *			sees "not ready" until every interceptor has called
- *			nvme_io_start_fetching_g_reqs(). Comes again after
+ *			nvme_io_start_fetching_g_reqs(); that of an
+ *			interceptor comes when those below it, later in the
+ *			chain, have done so. Comes again after
  *			every controller reset, and may find another drive:
  *			one that is pulled out leaves its place, interceptors
  *			and all, to the next.
@@ -122,6 +124,16 @@ struct nvme_io_command {
 	u64 data_size;		/* bytes of the data buffer */
 };
 
+/* Blocks of a host request in Sluice's own memory. */
+struct nvme_io_host_data {
+	bool is_write;
+	u32 nsid;
+	u64 lba;
+	u32 n_lbas;
+	u32 lba_size;		/* bytes of one */
+	u8 *bytes;		/* n_lbas * lba_size, in one page */
+};
+
 struct nvme_io_completion {
 	u32 result;		/* dword 0 */
 	u16 status;
@@ -216,6 +228,33 @@ struct nvme_io_interceptor {
 	 */
 	void (*on_identify)(void *interceptor, u8 cns, u32 nsid,
 			    u16 controller_id, void *data);
+
+	/*
+	 * Is the data that this command brings (Write, Compare, Zone Append)
+	 * to be copied? Asked of all interceptors before the first hook. If
+	 * one wants that, the guest's data is read once into pages of
+	 * Sluice's own, and they are the command's data from then on: for
+	 * every interceptor, which may change them (nvme_io_req_buf() gives
+	 * every block, nvme_io_req_write() any part), and for the device.
+	 * The guest's own are not looked at again nor ever changed. Pages are
+	 * Sluice's to find and to free; nothing is to be done on completion.
+	 * Costs a copy, and makes transfers of this controller no longer
+	 * than 512 KiB. Called without the lock of hooks: on several CPUs.
+	 */
+	bool (*wants_copy)(void *interceptor,
+			   const struct nvme_io_command *cmd);
+
+	/*
+	 * A host request of an interceptor above this one, or of one that has
+	 * not said where it stands (nvme_io_set_sender()): before a write and
+	 * after a successful read, a few blocks at a time, in a copy of
+	 * Sluice's own that may be changed: the sender's pages are not
+	 * touched by what happens below it. Any status but NVME_IO_SUCCESS
+	 * ends the request with it. Flushes are not shown. Blocks larger than
+	 * 4 KiB cannot be: such requests end with NVME_IO_INVALID_FIELD.
+	 */
+	u16 (*on_host_data)(void *interceptor,
+			    const struct nvme_io_host_data *data);
 
 	/* What `sluicectl` can ask and order; NULL: nothing. */
 	const struct nvme_io_control *control;
@@ -348,7 +387,9 @@ u64 *nvme_io_req_private(struct nvme_request *req,
  * from the first of the command. NULL when the request has no such block, or
  * when the block is not one piece of RAM: in a bit bucket, or spread over
  * pages or SGL data blocks that are not adjacent, which nvme_io_req_read()
- * reaches. The guest can change it at any time: look at it once.
+ * reaches. The guest can change it at any time: look at it once. Where an
+ * interceptor wanted a copy (wants_copy) it is that copy, and every block of
+ * up to 4 KiB is in one piece.
  */
 u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 		    u64 lba_offset);
@@ -378,9 +419,17 @@ nvme_io_init_descriptor(struct nvme_host *host, u32 nsid, u16 queue_id,
 			u64 lba_start, u16 n_lbas);
 
 /*
+ * Whose request it is: it passes the interceptors below this one in the chain
+ * (on_host_data). Without this call, all of them.
+ */
+void nvme_io_set_sender(struct nvme_io_descriptor *desc,
+			const struct nvme_io_interceptor *sender);
+
+/*
  * Where the data goes: an array of n_pages_accessed page addresses of
  * Sluice's own memory (nvme_io_alloc_pages()), which the device may read as
- * a PRP list at pagebuf_arr_phys; the array must not cross a page boundary.
+ * a PRP list at pagebuf_arr_phys; the array must not cross a page boundary,
+ * and has to stay, as the pages have, until the callback.
  * first_page_offset: bytes into the first page, a multiple of 4. Non-zero:
  * accepted; zero: does not fit the transfer.
  */

@@ -14,6 +14,8 @@ void page_free(void *pages, size_t count);
 
 /* What a device or a page table is told. Only for memory of Sluice's own. */
 hpa_t page_hpa(const void *memory);
+/* And back. */
+void *page_pointer(hpa_t address);
 
 size_t page_free_count(void);
 

@@ -242,7 +242,7 @@ static int alloc_memory(struct nvme_host *host)
 	host->ns.entries = page_alloc(pages);
 	host->own.next.entries = page_alloc(pages);
 	if (!host->own.page || !host->ns.entries || !host->own.next.entries ||
-	    pool_init(&host->pages, PAGE_SIZE, NVME_POOL_PAGES) ||
+	    bounce_init_pool(&host->pages, NVME_POOL_PAGES) ||
 	    pool_init(&host->descriptors, sizeof(struct nvme_io_descriptor),
 		      NVME_HOST_REQUEST_MAX)) {
 		log_error("%s: no memory: raise memory=", host->name);
@@ -258,8 +258,8 @@ static void free_memory(struct nvme_host *host)
 
 	if (host->descriptors.memory)
 		pool_fini(&host->descriptors);
-	if (host->pages.memory)
-		pool_fini(&host->pages);
+	if (host->pages.pool.memory)
+		pool_fini(&host->pages.pool);
 	if (host->own.next.entries)
 		page_free(host->own.next.entries, pages);
 	if (host->ns.entries)
@@ -286,7 +286,6 @@ static struct nvme_host *alloc_host(void)
 		return NULL;
 	}
 	snprintf(host->name, sizeof(host->name), "nvme%u", count++);
-	host->pages_left = NVME_POOL_PAGES;
 	host->transfer_max = PAGE_SIZE;
 	host->page_shift = PAGE_SHIFT;
 	host->region.name = host->name;
@@ -316,6 +315,16 @@ static struct nvme_host *find_spare(void)
 	return NULL;
 }
 
+/* Known when the interceptors are. */
+static int alloc_own_pages(struct nvme_host *host)
+{
+	if (!chain_has_host_data(host, 0) ||
+	    !bounce_init_pool(&host->own_pages, NVME_OWN_PAGES))
+		return 0;
+	log_error("%s: no memory: raise memory=", host->name);
+	return -ENOMEM;
+}
+
 static struct nvme_host *make_host(int *error)
 {
 	struct nvme_host *host = alloc_host();
@@ -323,6 +332,8 @@ static struct nvme_host *make_host(int *error)
 	*error = host ? chain_attach(host) : -ENOMEM;
 	if (!host)
 		return NULL;
+	if (!*error)
+		*error = alloc_own_pages(host);
 	if (*error) {
 		/* An interceptor that is installed may go on knowing it. */
 		free_memory(host);

@@ -205,33 +205,42 @@ static bool init_entry(struct nvme_host *host, struct chain_entry *entry)
 	return is_good;
 }
 
+/* From the last to the first: what one asks of the disk then passes those
+ * below it, which have to be ready for that. */
 void chain_start(struct nvme_host *host)
 {
+	host->starting = host->chain_count;
+	host->expected_count = 0;
 	__atomic_store_n(&host->started_count, 0, __ATOMIC_RELEASE);
-	for (u32 i = 0; i < host->chain_count; i++) {
-		struct chain_entry *entry = &host->chain[i];
+}
 
-		if (init_entry(host, entry))
-			continue;
-		log_error("%s: %s failed to initialise", host->name,
-			  chain_name(entry));
-		if (config_fail_closed()) {
-			ctrl_fail(host, "an interceptor is missing");
-			return;
-		}
+/* False: the controller has failed with it. */
+static bool start_next(struct nvme_host *host)
+{
+	struct chain_entry *entry = &host->chain[--host->starting];
+
+	if (init_entry(host, entry)) {
+		host->expected_count += entry->interceptor->on_init != NULL;
+		return true;
 	}
+	log_error("%s: %s failed to initialise", host->name,
+		  chain_name(entry));
+	if (!config_fail_closed())
+		return true;
+	ctrl_fail(host, "an interceptor is missing");
+	return false;
 }
 
 bool chain_has_started(struct nvme_host *host)
 {
-	u32 expected = 0;
-
-	for (u32 i = 0; i < host->chain_count; i++)
-		if (host->chain[i].interceptor->on_init &&
-		    !host->chain[i].is_off)
-			expected++;
-	return __atomic_load_n(&host->started_count, __ATOMIC_ACQUIRE) >=
-		expected;
+	while (__atomic_load_n(&host->started_count, __ATOMIC_ACQUIRE) >=
+	       host->expected_count) {
+		if (!host->starting)
+			return true;
+		if (!start_next(host))
+			return false;
+	}
+	return false;
 }
 
 void nvme_io_start_fetching_g_reqs(struct nvme_host *host)
@@ -418,4 +427,65 @@ void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
 					controller, data);
 	}
 	chain_unlock(host);
+}
+
+/* ---- Data in Sluice's pages ------------------------------------------------------------- */
+
+bool chain_wants_copy(struct nvme_host *host, const struct nvme_io_command *cmd)
+{
+	for (u32 i = 0; i < host->chain_count; i++) {
+		struct nvme_io_interceptor *it = host->chain[i].interceptor;
+
+		if (it->wants_copy && !host->chain[i].is_off &&
+		    it->wants_copy(it->interceptor, cmd))
+			return true;
+	}
+	return false;
+}
+
+bool chain_copies(const struct nvme_host *host)
+{
+	for (u32 i = 0; i < host->chain_count; i++)
+		if (host->chain[i].interceptor->wants_copy)
+			return true;
+	return chain_has_host_data(host, 0);
+}
+
+bool chain_has_host_data(const struct nvme_host *host, u32 first)
+{
+	for (u32 i = first; i < host->chain_count; i++)
+		if (host->chain[i].interceptor->on_host_data)
+			return true;
+	return false;
+}
+
+static u16 show_entry(struct nvme_host *host, struct chain_entry *entry,
+		      const struct nvme_io_host_data *data)
+{
+	struct nvme_io_interceptor *it = entry->interceptor;
+	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
+	u16 status;
+
+	if (entry->is_off || !it->on_host_data)
+		return NVME_IO_SUCCESS;
+	if (!is_concurrent)
+		lock_acquire(&host->serial);
+	status = it->on_host_data(it->interceptor, data);
+	if (!is_concurrent)
+		lock_release(&host->serial);
+	return status;
+}
+
+u16 chain_host_data(struct nvme_host *host, u32 first,
+		    const struct nvme_io_host_data *data)
+{
+	u16 status = NVME_IO_SUCCESS;
+
+	for (u32 i = first; i < host->chain_count && !status; i++) {
+		u32 place = data->is_write ? i : first + host->chain_count -
+			1 - i;
+
+		status = show_entry(host, &host->chain[place], data);
+	}
+	return status;
 }

@@ -135,7 +135,10 @@ static struct nvme_request *find_request(struct hub *hub, u16 sq_id, u16 slot)
 
 static void complete_own(struct nvme_request *req, const struct nvme_cqe *cqe)
 {
-	run_done(req->own, cqe->status >> 1, cqe->result);
+	u16 status = cqe->status >> 1;
+
+	bounce_finish(req, &status);
+	run_done(req->own, status, cqe->result);
 	request_free(req);
 }
 

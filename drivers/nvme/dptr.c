@@ -103,59 +103,18 @@ static bool has_scratch(const struct nvme_io_command *cmd)
 	return !cmd->admin && cmd->opcode == NVME_CMD_COPY;
 }
 
-static bool try_reserve(struct nvme_host *host, u32 count)
-{
-	u32 left = READ_ONCE(host->pages_left);
-
-	while (left >= count)
-		if (__atomic_compare_exchange_n(&host->pages_left, &left,
-						left - count, false,
-						__ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED))
-			return true;
-	return false;
-}
-
-/*
- * All that a request needs or nothing: two that each hold a part would wait
- * for each other, and one that gives its part back would wake itself.
- */
-static bool reserve(struct nvme_host *host, u32 count)
-{
-	if (try_reserve(host, count))
-		return true;
-	/* The flag before the second look: a return in between sees it. */
-	__atomic_store_n(&host->is_starved, true, __ATOMIC_SEQ_CST);
-	return try_reserve(host, count);
-}
-
-static void give_back(struct nvme_host *host, u32 count)
-{
-	__atomic_add_fetch(&host->pages_left, count, __ATOMIC_SEQ_CST);
-	if (READ_ONCE(host->is_starved) &&
-	    __atomic_exchange_n(&host->is_starved, false, __ATOMIC_SEQ_CST))
-		run_wake(host, RUN_HUBS);
-}
-
-static void *get_page(struct nvme_host *host)
-{
-	void *page = pool_get(&host->pages);
-
-	ASSERT(page);
-	return page;
-}
-
 static void get_pages(struct nvme_host *host, struct nvme_request *req)
 {
 	struct dptr *data = &req->data;
 	u32 count = data->list_count;
 
 	for (u32 i = 0; i < count; i++)
-		data->lists[i] = get_page(host);
+		data->lists[i] = bounce_get_page(&host->pages);
 	if (is_copied(req))
-		data->copy = memset(get_page(host), 0, PAGE_SIZE);
+		data->copy = memset(bounce_get_page(&host->pages), 0,
+				    PAGE_SIZE);
 	if (has_scratch(&req->cmd))
-		data->scratch = get_page(host);
+		data->scratch = bounce_get_page(&host->pages);
 }
 
 void dptr_release(struct nvme_request *req)
@@ -164,19 +123,19 @@ void dptr_release(struct nvme_request *req)
 	struct nvme_host *host = req->sq->hub->host;
 	u32 count = data->list_count;
 
+	bounce_release(host, data);
 	for (u32 i = 0; i < data->list_count; i++)
-		pool_put(&host->pages, data->lists[i]);
+		bounce_put_page(&host->pages, data->lists[i]);
 	if (data->copy) {
-		pool_put(&host->pages, data->copy);
+		bounce_put_page(&host->pages, data->copy);
 		count++;
 	}
 	if (data->scratch) {
-		pool_put(&host->pages, data->scratch);
+		bounce_put_page(&host->pages, data->scratch);
 		count++;
 	}
 	*data = (struct dptr){ 0 };
-	if (count)
-		give_back(host, count);
+	bounce_give_back(host, &host->pages, count);
 }
 
 /* What the guest's SGL could have needed and did not. */
@@ -186,9 +145,9 @@ static void trim(struct nvme_host *host, struct dptr *data)
 	u32 count = data->list_count - kept;
 
 	while (data->list_count > kept)
-		pool_put(&host->pages, data->lists[--data->list_count]);
-	if (count)
-		give_back(host, count);
+		bounce_put_page(&host->pages,
+				data->lists[--data->list_count]);
+	bounce_give_back(host, &host->pages, count);
 }
 
 /* ---- The guest's PRPs --------------------------------------------------------------- */
@@ -289,7 +248,98 @@ static u16 walk_prps(struct nvme_request *req)
 	return walk_entries(&walk, &req->sqe);
 }
 
+/* ---- Looking at the data --------------------------------------------------------------- */
+
+u64 dptr_locate(const struct dptr *data, u64 offset, size_t size,
+		size_t *piece)
+{
+	u64 from_page = (data->prp1 & PAGE_MASK) + offset;
+	u64 in_page = from_page & PAGE_MASK;
+
+	if (data->is_sgl)
+		return sgl_locate(data, offset, size, piece);
+	*piece = MIN(size, PAGE_SIZE - in_page);
+	return page_at(data, from_page >> PAGE_SHIFT) + in_page;
+}
+
+/* Inside the data. */
+static int read_guest(const struct dptr *data, u64 offset, void *to,
+		      size_t size)
+{
+	size_t piece;
+
+	for (; size; size -= piece, offset += piece, to = (u8 *)to + piece) {
+		u64 from = dptr_locate(data, offset, size, &piece);
+
+		if (gmem_read(to, gpa(from), piece))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size)
+{
+	const struct dptr *data = &req->data;
+
+	if (!range_inside(offset, size, data->size))
+		return -EFAULT;
+	if (!data->bounce)
+		return read_guest(data, offset, to, size);
+	bounce_read(data, offset, to, size);
+	return 0;
+}
+
+int dptr_write(struct nvme_request *req, u64 offset, const void *from,
+	       size_t size)
+{
+	size_t piece;
+
+	if (!range_inside(offset, size, req->data.size))
+		return -EFAULT;
+	if (req->data.bounce) {
+		bounce_write(&req->data, offset, from, size);
+		return 0;
+	}
+	for (; size; size -= piece, offset += piece,
+	     from = (const u8 *)from + piece) {
+		u64 to = dptr_locate(&req->data, offset, size, &piece);
+
+		if (gmem_write(gpa(to), from, piece))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 /* ---- Either ------------------------------------------------------------------------- */
+
+/* Reserved beside the lists, in case; the guest's are not needed after it. */
+static u16 bounce(struct nvme_host *host, struct nvme_request *req)
+{
+	struct dptr *data = &req->data, guest = *data;
+	u16 status = NVME_SC_SUCCESS;
+	size_t size;
+
+	*data = (struct dptr){ 0 };
+	bounce_make(data, &host->pages, guest.size);
+	for (u64 at = 0; at < guest.size && !status; at += size) {
+		size = MIN(guest.size - at, PAGE_SIZE);
+		if (read_guest(&guest, at, bounce_at(data, at), size))
+			status = NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	}
+	for (u32 i = 0; i < guest.list_count; i++)
+		bounce_put_page(&host->pages, guest.lists[i]);
+	bounce_give_back(host, &host->pages, guest.list_count);
+	return status;
+}
+
+static bool is_bounced(struct nvme_request *req)
+{
+	const struct nvme_io_command *cmd = &req->cmd;
+
+	return !cmd->admin && cmd->direction == NVME_IO_TO_DEVICE &&
+		!is_copied(req) && cmd->n_lbas &&
+		chain_wants_copy(req->sq->hub->host, cmd);
+}
 
 static u16 fill(struct nvme_host *host, struct nvme_request *req)
 {
@@ -315,6 +365,7 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 	struct dptr *data = &req->data;
 	bool is_sgl = req->sqe.flags & NVME_SQE_PSDT;
 	u32 list_count = is_sgl ? sgl_list_max(req) : lists_for(req);
+	u32 copy_count;
 
 	*status = NVME_SC_SUCCESS;
 	if (!req->cmd.data_size)
@@ -323,59 +374,20 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
 		return 0;
 	}
-	if (!reserve(host, list_count + is_copied(req) +
-		     has_scratch(&req->cmd)))
+	copy_count = is_bounced(req) ? bounce_pages(req->cmd.data_size) : 0;
+	/* All or nothing: two that each hold a part would wait for each
+	 * other. */
+	if (!bounce_reserve(&host->pages, list_count + copy_count +
+			    is_copied(req) + has_scratch(&req->cmd)))
 		return -EAGAIN;
 	data->size = req->cmd.data_size;
 	data->is_sgl = is_sgl;
 	data->list_count = list_count;
 	get_pages(host, req);
 	*status = fill(host, req);
-	return 0;
-}
-
-/* ---- Looking at the data --------------------------------------------------------------- */
-
-u64 dptr_locate(const struct dptr *data, u64 offset, size_t size,
-		size_t *piece)
-{
-	u64 from_page = (data->prp1 & PAGE_MASK) + offset;
-	u64 in_page = from_page & PAGE_MASK;
-
-	if (data->is_sgl)
-		return sgl_locate(data, offset, size, piece);
-	*piece = MIN(size, PAGE_SIZE - in_page);
-	return page_at(data, from_page >> PAGE_SHIFT) + in_page;
-}
-
-int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size)
-{
-	size_t piece;
-
-	if (!range_inside(offset, size, req->data.size))
-		return -EFAULT;
-	for (; size; size -= piece, offset += piece, to = (u8 *)to + piece) {
-		u64 from = dptr_locate(&req->data, offset, size, &piece);
-
-		if (gmem_read(to, gpa(from), piece))
-			return -EFAULT;
-	}
-	return 0;
-}
-
-int dptr_write(struct nvme_request *req, u64 offset, const void *from,
-	       size_t size)
-{
-	size_t piece;
-
-	if (!range_inside(offset, size, req->data.size))
-		return -EFAULT;
-	for (; size; size -= piece, offset += piece,
-	     from = (const u8 *)from + piece) {
-		u64 to = dptr_locate(&req->data, offset, size, &piece);
-
-		if (gmem_write(gpa(to), from, piece))
-			return -EFAULT;
-	}
+	if (copy_count && *status)
+		bounce_give_back(host, &host->pages, copy_count);
+	else if (copy_count)
+		*status = bounce(host, req);
 	return 0;
 }

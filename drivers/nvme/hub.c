@@ -3,6 +3,8 @@
  * Commands through a hub: fetch (guest to Sluice) and issue (Sluice to
  * device); completions come back in cq.c. All under hub->lock.
  */
+#include <errno.h>
+
 #include "irq.h"
 #include "nvme.h"
 #include "page.h"
@@ -257,17 +259,35 @@ static bool is_size_known(const struct hub *hub)
 			    !READ_ONCE(host->reshape_count));
 }
 
+/* False: it waits for pages. */
+static bool issue_next_own(struct sq *sq, struct nvme_io_descriptor *desc)
+{
+	struct nvme_request *req = request_alloc(sq);
+	u16 status;
+	int error;
+
+	req->own = desc;
+	error = bounce_begin(req, &status);
+	if (!error) {
+		count(&sq->hub->counts.own);
+		issue(req);
+		return true;
+	}
+	if (error == -EAGAIN)
+		run_return_own(sq->hub, desc);
+	else
+		run_done(desc, status, 0);
+	request_free(req);
+	return error != -EAGAIN;
+}
+
 static void issue_own_on(struct sq *sq)
 {
 	struct nvme_io_descriptor *desc;
-	struct nvme_request *req;
 
-	while (sq->free_count && (desc = run_next_own(sq->hub))) {
-		req = request_alloc(sq);
-		req->own = desc;
-		count(&sq->hub->counts.own);
-		issue(req);
-	}
+	while (sq->free_count && (desc = run_next_own(sq->hub)))
+		if (!issue_next_own(sq, desc))
+			return;
 }
 
 static void issue_own(struct hub *hub)

@@ -62,16 +62,20 @@ const struct nvme_io_command *nvme_io_req_command(struct nvme_request *req)
 	return &req->cmd;
 }
 
+static u32 place_of(const struct nvme_host *host,
+		    const struct nvme_io_interceptor *interceptor)
+{
+	for (u32 i = 0; i < host->chain_count; i++)
+		if (host->chain[i].interceptor == interceptor)
+			return i;
+	panic("%s: interceptor %s is not installed", host->name,
+	      interceptor->name ? interceptor->name : "?");
+}
+
 u64 *nvme_io_req_private(struct nvme_request *req,
 			 const struct nvme_io_interceptor *interceptor)
 {
-	struct nvme_host *host = req->sq->hub->host;
-
-	for (u32 i = 0; i < host->chain_count; i++)
-		if (host->chain[i].interceptor == interceptor)
-			return &req->private[i];
-	panic("%s: interceptor %s is not installed", host->name,
-	      interceptor->name ? interceptor->name : "?");
+	return &req->private[place_of(req->sq->hub->host, interceptor)];
 }
 
 /* Adjacent in memory from `offset` on? */
@@ -99,6 +103,9 @@ u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 		return NULL;
 	size = data->size / req->cmd.n_lbas;
 	offset = lba_offset * size;
+	if (data->bounce)
+		return (offset & PAGE_MASK) + size > PAGE_SIZE ? NULL :
+			bounce_at(data, offset);
 	if (!is_contiguous(data, offset, size))
 		return NULL;
 	return gmem_map(gpa(dptr_locate(data, offset, size, &piece)), size);
@@ -136,6 +143,12 @@ nvme_io_init_descriptor(struct nvme_host *host, u32 nsid, u16 queue_id,
 	return desc;
 }
 
+void nvme_io_set_sender(struct nvme_io_descriptor *desc,
+			const struct nvme_io_interceptor *sender)
+{
+	desc->first_entry = place_of(desc->host, sender) + 1;
+}
+
 /* Metadata of nothing but protection information the device itself makes and
  * checks (PRACT); other metadata host requests have no buffer for. */
 static u64 transfer_size(struct nvme_host *host,
@@ -165,10 +178,12 @@ u8 nvme_io_set_phys_buffers(struct nvme_host *host,
 	    pagebuf_arr_phys & 7 ||
 	    !range_inside(array_offset, pages * sizeof(phys_t), PAGE_SIZE))
 		return 0;
+	desc->buffers = pagebuf_arr;
+	desc->buffer_offset = first_page_offset;
+	desc->size = size;
 	desc->sqe.prp1 = pagebuf_arr[0] + first_page_offset;
 	desc->sqe.prp2 = pages == 1 ? 0 : pages == 2 ? pagebuf_arr[1] :
 		pagebuf_arr_phys + sizeof(phys_t);
-	desc->has_buffers = true;
 	return 1;
 }
 
@@ -185,7 +200,7 @@ static u8 submit(struct nvme_io_descriptor *desc,
 	if (operation == NVME_IO_FLUSH)
 		desc->sqe = (struct nvme_sqe){ .opcode = NVME_CMD_FLUSH,
 					       .nsid = desc->sqe.nsid };
-	else if (!desc->has_buffers)
+	else if (!desc->buffers)
 		goto refuse;
 	if (!run_submit(desc, false))
 		return 1;

@@ -17,6 +17,8 @@
 #define NVME_HOST_REQUEST_MAX 64
 #define NVME_HOST_SLOTS 4	/* of a guest's queue, kept for Sluice */
 #define NVME_POOL_PAGES 512	/* PRP lists and copies of a controller */
+#define NVME_OWN_PAGES 258	/* copies for two host requests */
+#define NVME_BOUNCE_MAX (512u << 10)	/* bytes of one copy */
 #define NVME_WINDOW_WORDS 64	/* a power of two */
 #define NVME_SPIN_US 2000	/* for a guest that polls */
 #define NVME_HOST_DEADLINE_US 5000000

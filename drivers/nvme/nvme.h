@@ -12,6 +12,7 @@
  *	hub.c		fetch: copies each SQE once into a request
  *	command.c	decodes it
  *	dptr.c, sgl.c	walk its PRPs or SGL into the request's own pages
+ *	bounce.c	copies its data, where an interceptor wants that
  *	chain.c		asks the interceptors: pass, hold, or done
  *	admin.c		what Sluice itself does with an admin command
  *	hub.c		issue and kick
@@ -70,7 +71,10 @@ struct nvme_io_descriptor {
 	struct nvme_sqe sqe;
 	u64 deadline_us;
 	bool is_internal;	/* own.c's: neither counted nor pooled */
-	bool has_buffers;
+	u8 first_entry;		/* of the chain, below its sender */
+	phys_t *buffers;	/* the sender's pages; NULL: not given */
+	u32 buffer_offset;	/* into the first */
+	u64 size;		/* bytes */
 	u32 n_lbas;
 	u16 status;
 	u32 result;
@@ -85,6 +89,13 @@ struct nvme_namespace {
 	u8 format_idx;		/* the LBA format in use */
 	bool has_pi;
 	bool has_pi_only;	/* it is all of the metadata: PRACT */
+};
+
+/* Pages of a pool, taken as many at a time as a request needs. */
+struct page_pool {
+	struct pool pool;
+	u32 left;		/* not promised; atomic */
+	bool is_starved;	/* somebody waits for them; atomic */
 };
 
 struct ns_table {
@@ -203,14 +214,14 @@ struct nvme_host {
 	u32 own_count;		/* descriptors not yet called back */
 	u32 busy;		/* sum over hubs: interrupts are watched */
 	u32 work;		/* enum run_work; atomic */
-	u32 pages_left;		/* of the pool, not promised; atomic */
-	bool is_starved;	/* somebody waits for pages; atomic */
 	u64 next_check_us;	/* deadlines */
 
 	char why[160];		/* the last order was refused; admin hub */
 
 	struct chain_entry chain[NVME_CHAIN_MAX];
 	u32 chain_count;
+	u32 starting;		/* entries whose on_init() is to come */
+	u32 expected_count;	/* to start, of those it has come to */
 	u32 started_count;	/* nvme_io_start_fetching_g_reqs(); atomic */
 	struct log_limit log_limit;	/* of nvme_io_log_limited() */
 	const struct nvme_io_plugin *attaching;
@@ -218,7 +229,9 @@ struct nvme_host {
 	bool needs_serial;
 
 	struct own own;
-	struct pool pages;	/* see pages_left */
+	struct page_pool pages;	/* for the guest's requests */
+	struct page_pool own_pages;	/* for Sluice's, which those may wait
+				 * for: never of one pool */
 	struct pool descriptors;
 };
 
@@ -334,6 +347,36 @@ int dptr_write(struct nvme_request *req, u64 offset, const void *from,
 u64 dptr_locate(const struct dptr *data, u64 offset, size_t size,
 		size_t *piece);
 
+/* ---- bounce.c ------------------------------------------------------------- */
+
+int bounce_init_pool(struct page_pool *pages, size_t count);
+/* `count` pages, to be got one by one; false: later, RUN_HUBS tells when. */
+bool bounce_reserve(struct page_pool *pages, u32 count);
+void *bounce_get_page(struct page_pool *pages);
+void bounce_put_page(struct page_pool *pages, void *page);
+/* After that many were put: somebody may wait for them. */
+void bounce_give_back(struct nvme_host *host, struct page_pool *pages,
+		      u32 count);
+
+/* What to reserve for a copy of so many bytes. */
+u32 bounce_pages(u64 size);
+/* Of pages that are reserved: `data` has nothing yet. */
+void bounce_make(struct dptr *data, struct page_pool *pages, u64 size);
+void bounce_release(struct nvme_host *host, struct dptr *data);
+/* In one page, up to its end. */
+u8 *bounce_at(const struct dptr *data, u64 offset);
+void bounce_read(const struct dptr *data, u64 offset, void *to, size_t size);
+void bounce_write(const struct dptr *data, u64 offset, const void *from,
+		  size_t size);
+
+/*
+ * A host request on its way, and when the device has answered: through what
+ * stands below its sender. hub->lock held. 0, -EAGAIN: no pages free, or
+ * -EIO: refused with *status.
+ */
+int bounce_begin(struct nvme_request *req, u16 *status);
+void bounce_finish(struct nvme_request *req, u16 *status);
+
 /* ---- sgl.c ---------------------------------------------------------------- */
 
 /* Pages that the device's SGL may need, known before the guest's is read. */
@@ -353,11 +396,22 @@ u64 sgl_locate(const struct dptr *data, u64 offset, size_t size,
 int chain_attach(struct nvme_host *host);
 /* From req->next_entry on. hub->lock held. */
 enum nvme_io_verdict chain_submit(struct nvme_request *req);
+/* Is the data to be copied before that? */
+bool chain_wants_copy(struct nvme_host *host,
+		      const struct nvme_io_command *cmd);
+/* Does one of them ever look at data in Sluice's pages? */
+bool chain_copies(const struct nvme_host *host);
+/* A host request's data, in whole blocks of one page: interceptors from
+ * `first` on before a write, from the last to `first` after a read. */
+bool chain_has_host_data(const struct nvme_host *host, u32 first);
+u16 chain_host_data(struct nvme_host *host, u32 first,
+		    const struct nvme_io_host_data *data);
 void chain_complete(struct nvme_request *req);
 void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
 		    void *data);
 bool chain_needs(const struct nvme_host *host, u32 need);
-/* host->lock held. start: on_init() of all; may fail the controller. */
+/* host->lock held. on_init() of all, one after the other; either may fail the
+ * controller. */
 void chain_start(struct nvme_host *host);
 bool chain_has_started(struct nvme_host *host);
 bool chain_can_stop(struct nvme_host *host);
@@ -443,6 +497,8 @@ void run_release(struct nvme_request *req);	/* into the inbox */
 int run_submit(struct nvme_io_descriptor *desc, bool is_admin);
 void run_done(struct nvme_io_descriptor *desc, u16 status, u32 result);
 struct nvme_io_descriptor *run_next_own(struct hub *hub);
+/* It is the next again. */
+void run_return_own(struct hub *hub, struct nvme_io_descriptor *desc);
 void run_wake(struct nvme_host *host, enum run_work work);
 /* Host requests are taken, or (false) all that wait are aborted. */
 void run_set_online(struct nvme_host *host, bool is_online);

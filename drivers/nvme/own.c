@@ -103,6 +103,8 @@ static bool done_controller(struct nvme_host *host, u16 status, u32 result)
 	copy_text(host->model, id->model, sizeof(id->model));
 	if (id->mdts && id->mdts < 32)
 		limit = MIN(limit, PAGE_SIZE << id->mdts);
+	if (chain_copies(host))
+		limit = MIN(limit, NVME_BOUNCE_MAX);
 	host->transfer_max = limit;
 	host->sgls = offered_sgls(id->sgls);
 	host->has_standard_io = id->icsvscc & 1;

@@ -13,6 +13,7 @@
 #include "types.h"
 
 struct hub;
+struct page_pool;
 struct sq;
 
 /* In guest memory: only as far as gmem_map() said. */
@@ -45,6 +46,9 @@ struct dptr {
 	void *copy;		/* a page of Sluice's that the device is given
 				 * in place of the guest's buffer */
 	void *scratch;		/* a second page, for Copy's hook */
+	u64 *bounce;		/* the data is Sluice's: a page with the */
+	u32 bounce_count;	/* addresses of these; see bounce.c */
+	struct page_pool *bounce_pool;
 };
 
 enum nvme_owner {

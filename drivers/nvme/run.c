@@ -95,6 +95,15 @@ struct nvme_io_descriptor *run_next_own(struct hub *hub)
 		NULL;
 }
 
+void run_return_own(struct hub *hub, struct nvme_io_descriptor *desc)
+{
+	struct nvme_host *host = hub->host;
+
+	lock_acquire(&host->inbox_lock);
+	list_add_head(own_list(hub), &desc->node);
+	lock_release(&host->inbox_lock);
+}
+
 static void abort_list(struct list *list, u16 status, u64 now_us)
 {
 	struct list *node, *after;

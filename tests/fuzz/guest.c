@@ -25,7 +25,7 @@ static u8 config_at_rest[sizeof(fake_machine.config)];
 static bool may_reach(u64 address, u64 size)
 {
 	const struct nvme_host *host = fake_double.host;
-	const struct pool *pool = &host->pages;
+	const struct pool *pool = &host->pages.pool;
 
 	return !fake_is_sluice(address, size) ||
 		range_inside(address - (u64)pool->memory, size,
@@ -105,8 +105,8 @@ void fuzz_begin(void)
 static void audit(const struct nvme_host *host)
 {
 	CHECK_EQ(fake_machine.sluice_pages, pages_at_rest);
-	CHECK_EQ(host->pages_left, NVME_POOL_PAGES);
-	CHECK_EQ(host->pages.free_count, host->pages.count);
+	CHECK_EQ(host->pages.left, NVME_POOL_PAGES);
+	CHECK_EQ(host->pages.pool.free_count, host->pages.pool.count);
 	CHECK_EQ(host->descriptors.free_count, host->descriptors.count);
 	CHECK_EQ(host->busy, 0);
 	CHECK_EQ(host->own_count, 0);

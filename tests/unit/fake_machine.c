@@ -182,6 +182,11 @@ void page_free(void *pages, size_t count)
 	free(pages);
 }
 
+void *page_pointer(hpa_t address)
+{
+	return (void *)address.v;
+}
+
 hpa_t page_hpa(const void *memory)
 {
 	CHECK(fake_is_sluice((u64)memory, 1));
