@@ -22,10 +22,11 @@ endif
 .DELETE_ON_ERROR:
 
 .PHONY: all run test unit fuzz system deps format lint clean help FORCE
-all: $(B)/sluice.efi
+all: $(B)/sluice.efi $(B)/sluicectl
 
 help:
-	echo 'make            build/sluice.efi, ready to be signed or copied'
+	echo 'make            build/sluice.efi, ready to be signed or copied, and'
+	echo '                build/sluicectl for Linux'
 	echo 'make run        install what is missing, build, boot a demo machine'
 	echo 'make test       install what is missing, build, run every test'
 	echo 'make unit       tests on the host, with ASan, UBSan and TSan'
@@ -200,6 +201,18 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 		-j .rela -j .rel.* -j .rela.* -j .reloc \
 		--target=efi-app-x86_64 --subsystem=10 $< $@
 
+# ---- sluicectl: static, so that it runs in any Linux -----------------------
+
+CTL_CFLAGS = -std=gnu11 -O2 -g $(WARN) -Iinclude -I$(B)/boot
+CTL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/sluicectl/*.c))
+
+$(B)/tools/%.o: tools/%.c | $(B)/boot/version.h
+	$(call compile,CC,$(CTL_CFLAGS))
+
+$(B)/sluicectl: $(CTL_OBJECTS)
+	$(call say,LD,$@)
+	$(CC) -static -o $@ $^ -ljansson -lm
+
 # ---- Tests -----------------------------------------------------------------
 # The archive holds the code under test before the doubles (fake_*.c): a
 # double is linked where the real thing is not pure, or when a test names it.
@@ -351,5 +364,5 @@ clean:
 		-exec rm -rf {} + 2>/dev/null || true
 
 .SECONDARY:
--include $(shell find $(B)/hv $(B)/boot $(B)/host $(B)/tsan $(B)/fuzz \
+-include $(shell find $(B)/hv $(B)/boot $(B)/tools $(B)/host $(B)/tsan $(B)/fuzz \
 	-name '*.d' 2>/dev/null)

@@ -28,7 +28,8 @@
  *
  * The log page answers the questions for Sluice itself without the header:
  * LSI (CDW11 31:16) is CONTROL_LOG_MAGIC, LSP (CDW10 11:8) the verb, the
- * offset a multiple of the item's size; what there is not reads as zeros.
+ * offset a multiple of the item's size; what there is not reads as zeros. At
+ * most CONTROL_PAGE_MAX bytes at a time.
  *
  * Structures grow into their reserved bytes, which are zeros. Anything else
  * that changes counts up CONTROL_VERSION.
@@ -53,6 +54,7 @@
 #define CONTROL_CDW13_VERSION 0xffff0000u
 
 #define CONTROL_DATA_MAX 4096u
+#define CONTROL_PAGE_MAX 65536u
 #define CONTROL_TEXT_MAX 1023u
 
 /* Statuses of a type of their own, vendor specific; always with DNR. */

@@ -4,7 +4,7 @@
 # are missing; where it may not, prints the command and stops.
 set -eu
 
-packages="gcc make git gnu-efi newlib-source xz-utils qemu-system-x86 ovmf
+packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils qemu-system-x86 ovmf
 	mtools dosfstools e2fsprogs gdisk cpio busybox-static nvme-cli fio
 	python3 python3-pytest clang libclang-rt-14-dev"
 

@@ -17,6 +17,7 @@ import kernel
 
 ROOT = Path(__file__).resolve().parent.parent
 GUEST = ROOT / "tools" / "guest"
+SLUICECTL = ROOT / "build" / "sluicectl"
 PROGRAMS = ("nvme", "mke2fs", "e2fsck")
 LINKS = {"bin/sh": "busybox", "sbin/mkfs.ext4": "mke2fs",
          "sbin/fsck.ext4": "e2fsck"}
@@ -102,6 +103,7 @@ def build(which, target):
     archive.add_file("bin/busybox", find_program("busybox"))
     for name in PROGRAMS:
         _add_program(archive, find_program(name))
+    archive.add_file("sbin/sluicectl", SLUICECTL)
     for link, to in LINKS.items():
         archive.add(link, MODE_LINK, to.encode())
     for number, path in enumerate(load_order(which.modules, MODULES)):

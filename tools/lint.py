@@ -41,6 +41,8 @@ ALLOWED = [
      [f"include/{name}.h" for name in NVME_NEEDS],
      ["drivers/nvme/interceptors/*"]),
     ("drivers/*", LIBC + ["include/*", "drivers/*.h"], SVM),
+    ("tools/sluicectl/*", ["<*>", "include/*", "tools/*",
+                           "build/boot/version.h"], []),
     ("tools/*", ["<*>", "include/*", "tools/*"], []),
     ("tests/*", ["<*>", "*"], []),
 ]
@@ -84,7 +86,7 @@ def resolve(path, name):
         candidate = os.path.normpath(os.path.join(folder, name))
         if os.path.isfile(candidate):
             return candidate
-    return f"build/boot/{name}" if path.startswith("boot/") else name
+    return f"build/boot/{name}" if path.startswith(("boot/", "tools/")) else name
 
 
 def matches(name, patterns):

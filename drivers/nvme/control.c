@@ -72,9 +72,11 @@ u16 control_decode(struct nvme_request *req)
 {
 	const struct nvme_sqe *sqe = &req->sqe;
 	u64 length = length_of(sqe);
+	u64 limit = is_page(sqe) ? MIN(CONTROL_PAGE_MAX,
+				       req->sq->hub->host->transfer_max) :
+		CONTROL_DATA_MAX;
 
-	if (!length || length > CONTROL_DATA_MAX ||
-	    (!is_page(sqe) && sqe->cdw11))
+	if (!length || length > limit || (!is_page(sqe) && sqe->cdw11))
 		return NVME_SC_INVALID_FIELD | NVME_SC_DNR;
 	req->is_control = true;
 	req->cmd.data_size = length;
@@ -143,7 +145,13 @@ static void fill_header(struct control_answer *header,
 	};
 }
 
-/* Into req->data.copy; an NVMe status. */
+static u16 write_back(struct nvme_request *req, u64 offset, u64 size)
+{
+	return dptr_write(req, offset, req->data.copy, size) ?
+		NVME_SC_TRANSFER_ERROR : NVME_SC_SUCCESS;
+}
+
+/* Made in req->data.copy; an NVMe status. */
 static u16 answer_question(struct nvme_host *host, struct nvme_request *req)
 {
 	const struct nvme_sqe *sqe = &req->sqe;
@@ -161,21 +169,29 @@ static u16 answer_question(struct nvme_host *host, struct nvme_request *req)
 	      ask_sluice(host, &answer)))
 		return CONTROL_UNKNOWN;
 	fill_header(header, &answer);
-	return NVME_SC_SUCCESS;
+	return write_back(req, 0, req->data.size);
 }
 
+/* Page by page, each made in the same zeroed one. */
 static u16 answer_page(struct nvme_host *host, struct nvme_request *req)
 {
 	u32 verb = FIELD_GET(NVME_LOG_LSP, req->sqe.cdw10);
 	u64 offset = (u64)req->sqe.cdw13 << 32 | req->sqe.cdw12;
-	u32 item_size = report_item_size(verb);
-	u64 first;
+	u32 item_size = report_item_size(verb), used;
+	u64 first, size;
+	u16 status = NVME_SC_SUCCESS;
 
 	if (!item_size || !is_aligned(offset, item_size))
 		return NVME_SC_INVALID_FIELD;
 	first = offset / item_size;
-	report_items(host, verb, &first, req->data.copy, req->data.size);
-	return NVME_SC_SUCCESS;
+	for (u64 at = 0; at < req->data.size && !status; at += size) {
+		size = MIN(req->data.size - at, PAGE_SIZE);
+		memset(req->data.copy, 0, PAGE_SIZE);
+		used = report_items(host, verb, &first, req->data.copy, size);
+		first += used / item_size;
+		status = write_back(req, at, size);
+	}
+	return status;
 }
 
 /* ---- Orders ---------------------------------------------------------------------- */
@@ -241,9 +257,6 @@ bool control_submit(struct nvme_request *req)
 {
 	u16 status = handle(req->sq->hub->host, req);
 
-	if (!status && req->cmd.direction == NVME_IO_FROM_DEVICE &&
-	    dptr_write(req, 0, req->data.copy, req->data.size))
-		status = NVME_SC_TRANSFER_ERROR;
 	hub_answer(req, status ? status | NVME_SC_DNR : status, 0);
 	return false;
 }

@@ -155,7 +155,7 @@ static u16 get_log(u32 lsp, u32 lsi, u64 offset, u32 size)
 		.cdw13 = offset >> 32,
 	};
 
-	memset(page, 0xee, 2 * 4096);
+	memset(page, 0xee, 3 * 4096);
 	guest_set_prps(&sqe, page, size);
 	return run(&sqe);
 }
@@ -174,6 +174,10 @@ TEST(the_log_page_answers_without_a_header)
 	CHECK_EQ(page[512], 0xee);
 	CHECK_EQ(get_log(CONTROL_CPUS, CONTROL_LOG_MAGIC, 4096, 4096), 0);
 	CHECK_EQ(cpu[15].index, 31);
+	CHECK_EQ(get_log(CONTROL_CPUS, CONTROL_LOG_MAGIC, 0, 12288), 0);
+	CHECK_EQ(cpu[39].index, 39);
+	CHECK_EQ(page[40 * 256], 0);
+	CHECK_EQ(page[12287], 0);
 	CHECK_EQ(get_log(CONTROL_CPUS, CONTROL_LOG_MAGIC, 256 * 40, 256), 0);
 	CHECK_EQ(cpu->exits[CONTROL_EXIT_IO], 0);
 	check_device_saw_nothing();
@@ -185,7 +189,7 @@ TEST(the_log_page_is_refused_out_of_step)
 	CHECK_EQ(get_log(CONTROL_CPUS, CONTROL_LOG_MAGIC, 8, 256), DNR | 2);
 	CHECK_EQ(get_log(CONTROL_VERBS, CONTROL_LOG_MAGIC, 0, 256), DNR | 2);
 	CHECK_EQ(get_log(15, CONTROL_LOG_MAGIC, 0, 256), DNR | 2);
-	CHECK_EQ(get_log(0, CONTROL_LOG_MAGIC, 0, 4100), DNR | 2);
+	CHECK_EQ(get_log(0, CONTROL_LOG_MAGIC, 0, 65540), DNR | 2);
 	check_device_saw_nothing();
 }
 
