@@ -487,7 +487,7 @@ void direct_add_cid(struct nvme_request *req)
 {
 	u16 *bucket = bucket_of(req->sq, req->sqe.cid);
 
-	req->next_cid = *bucket;
+	req->next = *bucket;
 	*bucket = req->slot + 1;
 }
 
@@ -497,8 +497,8 @@ void direct_remove_cid(struct nvme_request *req)
 	u16 *link = bucket_of(sq, req->sqe.cid);
 
 	while (*link != req->slot + 1)
-		link = &sq->slots[*link - 1].next_cid;
-	*link = req->next_cid;
+		link = &sq->slots[*link - 1].next;
+	*link = req->next;
 	if (req->is_special)
 		sq->hub->special_count--;
 }
@@ -508,6 +508,6 @@ struct nvme_request *direct_find_cid(struct sq *sq, u16 cid)
 	u16 at = *bucket_of(sq, cid);
 
 	while (at && sq->slots[at - 1].sqe.cid != cid)
-		at = sq->slots[at - 1].next_cid;
+		at = sq->slots[at - 1].next;
 	return at ? &sq->slots[at - 1] : NULL;
 }

@@ -29,7 +29,7 @@ struct sq {
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	size_t shadow_pages, page_count;
-	struct list free;
+	u16 free;		/* slot + 1, the last to be freed; 0: none */
 	struct nvme_request slots[];
 };
 

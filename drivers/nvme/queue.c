@@ -4,6 +4,7 @@
  * a queue id to them, and who may still be using what.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "irq.h"
 #include "nvme.h"
@@ -66,16 +67,38 @@ struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
 	return hub;
 }
 
+/* The last to be freed is the first to be taken: its memory is at hand. */
+static void push_free(struct nvme_request *req)
+{
+	req->next = req->sq->free;
+	req->sq->free = req->slot + 1;
+	req->sq->free_count++;
+}
+
+static struct nvme_request *pop_free(struct sq *sq)
+{
+	struct nvme_request *req;
+
+	if (!sq->free)
+		return NULL;
+	req = &sq->slots[sq->free - 1];
+	sq->free = req->next;
+	sq->free_count--;
+	return req;
+}
+
 static void init_slots(struct sq *sq, u32 count)
 {
-	list_init(&sq->free);
-	sq->slot_count = sq->free_count = count;
+	sq->slot_count = count;
 	sq->guest_slots = count > 2 * NVME_HOST_SLOTS ?
 		count - NVME_HOST_SLOTS : count;
-	for (u32 i = 0; i < count; i++) {
-		sq->slots[i].sq = sq;
-		sq->slots[i].slot = i;
-		list_add_tail(&sq->free, &sq->slots[i].node);
+	for (u32 i = count; i--;) {
+		struct nvme_request *req = &sq->slots[i];
+
+		list_init(&req->node);
+		req->sq = sq;
+		req->slot = i;
+		push_free(req);
 	}
 }
 
@@ -358,18 +381,13 @@ void hub_retire(struct hub *hub)
 
 struct nvme_request *request_alloc(struct sq *sq)
 {
-	struct list *node = list_pop(&sq->free);
-	struct nvme_request *req;
-	u16 slot;
+	const size_t kept = offsetof(struct nvme_request, stage);
+	struct nvme_request *req = pop_free(sq);
 
-	if (!node)
+	if (!req)
 		return NULL;
-	sq->free_count--;
-	req = container_of(node, struct nvme_request, node);
 	ASSERT(req->owner == OWNER_NONE);
-	slot = req->slot;
-	*req = (struct nvme_request){ .sq = sq, .slot = slot };
-	list_init(&req->node);
+	memset((u8 *)req + kept, 0, sizeof(*req) - kept);
 	req->owner = OWNER_HUB;
 	return req;
 }
@@ -387,6 +405,5 @@ void request_free(struct nvme_request *req)
 	if (!req->own && req->owner == OWNER_HUB)
 		sq->guest_used--;
 	req->owner = OWNER_NONE;
-	list_add_tail(&sq->free, &req->node);
-	sq->free_count++;
+	push_free(req);
 }

@@ -66,12 +66,23 @@ enum nvme_stage {
 	STAGE_ISSUE,		/* direct: waits for its id to be free */
 };
 
+/*
+ * `sqe` and `cmd` are written as a whole before anything reads them, and
+ * dptr_release() leaves `data` empty: what has to be cleared for each command
+ * is little, and stands at the end.
+ */
 struct nvme_request {
-	struct list node;	/* sq->free, hub->waiting or host->inbox */
+	struct list node;	/* hub->waiting or host->inbox */
 	struct sq *sq;
 	u16 slot;		/* command id on the device; direct: cid is */
-	u16 next_cid;		/* of the bucket: slot + 1 */
-	u8 owner, stage;
+	u16 next;		/* slot + 1, of those that are free, or at the
+				 * device with ids of one bucket */
+	u8 owner;
+	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
+	struct nvme_io_command cmd;
+	struct dptr data;
+
+	u8 stage;		/* from here on zero at first */
 	u8 next_entry;		/* of the chain; those before have seen it */
 	bool has_place;		/* in the guest's completion queue */
 	bool is_control;	/* control.h: the device never sees it */
@@ -84,10 +95,7 @@ struct nvme_request {
 	bool in_inbox;		/* atomic */
 	bool is_finished;	/* in the inbox to be answered */
 	bool is_retried;	/* in the inbox to be asked about again */
-	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
-	struct nvme_io_command cmd;
 	struct nvme_io_completion completion;
-	struct dptr data;
 	struct hub *new_hub;	/* Create CQ on its way */
 	struct sq *new_sq;	/* Create SQ on its way */
 	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */

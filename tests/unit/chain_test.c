@@ -446,6 +446,21 @@ TEST(a_hook_can_reach_the_data_wherever_it_lies)
 		      3));
 }
 
+static enum nvme_io_verdict mark(struct nvme_request *req,
+				 const struct nvme_io_command *cmd)
+{
+	CHECK_EQ((*nvme_io_req_private(req, &fake_interceptor))++, 0);
+	return NVME_IO_PASS;
+}
+
+TEST(an_interceptor_s_word_is_zero_for_each_command)
+{
+	start_with(0);
+	fake_double.answer = mark;
+	for (int i = 0; i < 40; i++)
+		CHECK_EQ(flush(NULL), 0);
+}
+
 TEST(ranges_to_deallocate_are_shown_edited_and_counted)
 {
 	struct nvme_sqe sqe = { .opcode = NVME_CMD_DSM, .nsid = 1,
