@@ -12,7 +12,7 @@ static int configure(const char *key, const char *value)
 	char why[100] = "";
 	int result = fake_plugin()->configure(1, key, value, why, sizeof(why));
 
-	CHECK_STR(why, result ? "expected trace = on or trace = off" : "");
+	CHECK_STR(why, result ? "expected trace = on, time or off" : "");
 	return result;
 }
 
@@ -33,8 +33,9 @@ static const struct nvme_io_command read_command = {
 	.effects = NVME_IO_READS, .lba = 2048, .n_lbas = 8,
 };
 
-TEST(only_on_and_off_are_taken)
+TEST(only_on_time_and_off_are_taken)
 {
+	CHECK_EQ(configure("trace", "time"), 0);
 	CHECK_EQ(configure("trace", "on"), 0);
 	CHECK_EQ(configure("trace", "off"), 0);
 	CHECK_EQ(configure("trace", ""), -1);
@@ -43,27 +44,36 @@ TEST(only_on_and_off_are_taken)
 	CHECK_EQ(configure("trace.opcodes", "on"), -1);
 }
 
-TEST(completions_are_asked_for_only_when_lines_are)
+TEST(completions_are_asked_for_only_when_they_are_looked_at)
 {
 	static struct nvme_host second = { .name = "nvme1" };
+	static struct nvme_host third = { .name = "nvme2" };
 
 	start();
 	CHECK(!(host.interceptor->needs & NVME_IO_NEEDS_COMPLETIONS));
 	configure("trace", "on");
 	fake_plugin()->attach(&second);
 	CHECK(second.interceptor->needs & NVME_IO_NEEDS_COMPLETIONS);
+	configure("trace", "time");
+	fake_plugin()->attach(&third);
+	CHECK(third.interceptor->needs & NVME_IO_NEEDS_COMPLETIONS);
 }
 
-/* One command from the guest to its completion, 120 us later. */
-static void run(const struct nvme_io_command *cmd, u16 status)
+/* One command from the guest to its completion. */
+static void run_for(const struct nvme_io_command *cmd, u16 status, u64 us)
 {
 	struct nvme_request req = { .command = *cmd };
 
 	CHECK_EQ(host.interceptor->on_command(host.interceptor->interceptor,
 					      &req, &req.command),
 		 NVME_IO_PASS);
-	fake_now_us += 120;
+	fake_now_us += us;
 	fake_complete_command(&host, &req, status);
+}
+
+static void run(const struct nvme_io_command *cmd, u16 status)
+{
+	run_for(cmd, status, 120);
 }
 
 TEST(each_command_makes_a_line_when_it_is_answered)
@@ -140,6 +150,23 @@ TEST(errors_are_counted_with_lines)
 	run(&read_command, 0);
 	run(&read_command, 0x0281);
 	stop();
+	CHECK_EQ(fake_log_count("trace: 1 commands ended with an error"), 1);
+}
+
+TEST(answers_are_timed_without_lines)
+{
+	struct nvme_request unseen = { .command = read_command };
+
+	configure("trace", "time");
+	start();
+	run_for(&read_command, 0, 50);
+	run_for(&read_command, 0x0281, 250);
+	run_for(&read_command, 0, 90);
+	fake_complete_command(&host, &unseen, 0);
+	CHECK_EQ(fake_log_count(""), 0);
+	stop();
+	CHECK_EQ(fake_log_count("trace: answers after 130us, at most 250us"),
+		 1);
 	CHECK_EQ(fake_log_count("trace: 1 commands ended with an error"), 1);
 }
 

@@ -5,9 +5,10 @@
  *
  *	nvme0: q1 cid 12 Read n1 lba 2048+8 -> 0000 120us
  *
- * The counts are logged when the guest disables the controller. Errors are
- * known only with "trace = on": otherwise completions are not looked at. What
- * a plug-in before it in the chain has refused, trace does not see.
+ * The counts are logged when the guest disables the controller, and with
+ * "trace = time" how long answers have taken. Errors are known with either;
+ * otherwise completions are not looked at. What a plug-in before it in the
+ * chain has refused, trace does not see.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct trace {
 	u64 admin, reads, writes, others;	/* commands */
 	u64 read_blocks, written_blocks;
 	u64 errors;
+	u64 timed, total_us, longest_us;	/* answers */
 	u64 told;			/* commands when last logged */
 };
 
@@ -80,20 +82,26 @@ static const struct opcode admin_opcodes[] = {
 	{ 0x86, "Get LBA Status" },
 };
 
-static bool wants_lines;
+static enum { WANTS_COUNTS, WANTS_TIMES, WANTS_LINES } wants;
 
 static int configure(u32 line, const char *key, const char *value, char *why,
 		     size_t why_size)
 {
-	bool is_on = !strcmp(value, "on");
+	static const char *const values[] = {
+		[WANTS_COUNTS] = "off",
+		[WANTS_TIMES] = "time",
+		[WANTS_LINES] = "on",
+	};
 
 	(void)line;
-	if (strcmp(key, "trace") || (!is_on && strcmp(value, "off"))) {
-		snprintf(why, why_size, "expected trace = on or trace = off");
-		return -1;
+	for (u32 i = 0; !strcmp(key, "trace") && i < COUNT(values); i++) {
+		if (strcmp(value, values[i]))
+			continue;
+		wants = i;
+		return 0;
 	}
-	wants_lines = is_on;
-	return 0;
+	snprintf(why, why_size, "expected trace = on, time or off");
+	return -1;
 }
 
 /* ---- Counters ------------------------------------------------------- */
@@ -106,6 +114,17 @@ static void add(u64 *counter, u64 n)
 static u64 get(const u64 *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static void raise_to(u64 *longest, u64 us)
+{
+	u64 old = get(longest);
+
+	while (us > old &&
+	       !__atomic_compare_exchange_n(longest, &old, us, true,
+					    __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
 }
 
 static void count(struct trace *trace, const struct nvme_io_command *cmd)
@@ -123,6 +142,22 @@ static void count(struct trace *trace, const struct nvme_io_command *cmd)
 	}
 }
 
+static void tell_answers(struct trace *trace)
+{
+	u64 timed = get(&trace->timed);
+
+	if (wants == WANTS_COUNTS)
+		return;
+	nvme_io_log(trace->host, NVME_IO_LOG_INFO,
+		    "trace: %lu commands ended with an error",
+		    get(&trace->errors));
+	if (timed)
+		nvme_io_log(trace->host, NVME_IO_LOG_INFO,
+			    "trace: answers after %luus, at most %luus",
+			    get(&trace->total_us) / timed,
+			    get(&trace->longest_us));
+}
+
 static u8 can_stop(void *interceptor)
 {
 	struct trace *trace = interceptor;
@@ -138,10 +173,7 @@ static u8 can_stop(void *interceptor)
 		    get(&trace->reads), get(&trace->read_blocks),
 		    get(&trace->writes), get(&trace->written_blocks),
 		    get(&trace->others));
-	if (wants_lines)
-		nvme_io_log(trace->host, NVME_IO_LOG_INFO,
-			    "trace: %lu commands ended with an error",
-			    get(&trace->errors));
+	tell_answers(trace);
 	return 1;
 }
 
@@ -211,17 +243,29 @@ static enum nvme_io_verdict on_command(void *interceptor,
 	return NVME_IO_PASS;
 }
 
+static void time_answer(struct trace *trace, u64 started)
+{
+	u64 us = nvme_io_now_us() - started;
+
+	add(&trace->timed, 1);
+	add(&trace->total_us, us);
+	raise_to(&trace->longest_us, us);
+}
+
 /* A command that another interceptor answered first did not start here. */
 static void on_complete(void *interceptor, struct nvme_request *req,
 			const struct nvme_io_command *cmd,
 			struct nvme_io_completion *completion)
 {
 	struct trace *trace = interceptor;
+	u64 started = *nvme_io_req_private(req, &trace->interceptor);
 
 	if (completion->status != NVME_IO_SUCCESS)
 		add(&trace->errors, 1);
-	log_line(trace, cmd, completion->status,
-		 *nvme_io_req_private(req, &trace->interceptor));
+	if (wants == WANTS_LINES)
+		log_line(trace, cmd, completion->status, started);
+	else if (started)
+		time_answer(trace, started);
 }
 
 static int attach(struct nvme_host *host)
@@ -236,9 +280,9 @@ static int attach(struct nvme_host *host)
 		.on_init = on_init,
 		.can_stop = can_stop,
 		.needs = NVME_IO_CONCURRENT |
-			 (wants_lines ? NVME_IO_NEEDS_COMPLETIONS : 0),
+			 (wants ? NVME_IO_NEEDS_COMPLETIONS : 0),
 		.on_command = on_command,
-		.on_complete = wants_lines ? on_complete : NULL,
+		.on_complete = wants ? on_complete : NULL,
 	};
 	nvme_io_install_interceptor(host, &trace->interceptor);
 	return 0;
