@@ -247,9 +247,9 @@ console_test_EXTRA = $(call host_core,console)
 log_test_EXTRA = $(call host_core,log)
 cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
-$(foreach name,pagetable linear apic smp irq emulate,\
+$(foreach name,pagetable mtrr linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
-svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state)
+svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_state x86/segment)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.

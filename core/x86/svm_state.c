@@ -9,61 +9,23 @@
 
 #include "linear.h"
 #include "page.h"
+#include "segment.h"
 #include "spec/x86.h"
 #include "svm_cpu.h"
-
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
 
 static struct vmcb *vmcb_of(struct cpu *cpu)
 {
 	return ((struct svm_cpu *)cpu->vendor)->vmcb;
 }
 
-/* From the descriptor table, since the processor does not tell (4.7). */
-static struct svm_segment segment_of(u16 selector,
-				     const struct table_register *gdtr)
-{
-	struct svm_segment segment = { .selector = selector };
-	u64 descriptor;
-
-	if (!(selector & ~7) || (selector & ~7) + 7u > gdtr->limit)
-		return segment;
-	memcpy(&descriptor, (void *)(gdtr->base + (selector & ~7)), 8);
-	segment.attributes = FIELD_GET(BITS(47, 40), descriptor) |
-			     FIELD_GET(BITS(55, 52), descriptor) << 8;
-	segment.base = FIELD_GET(BITS(39, 16), descriptor) |
-		       FIELD_GET(BITS(63, 56), descriptor) << 24;
-	segment.limit = FIELD_GET(BITS(15, 0), descriptor) |
-			FIELD_GET(BITS(51, 48), descriptor) << 16;
-	if (segment.attributes & SEGMENT_GRANULARITY)
-		segment.limit = segment.limit << 12 | 0xfff;
-	return segment;
-}
-
-#define READ_SELECTOR(name)                                   \
-	({                                                    \
-		u16 selector_;                                \
-		__asm__("mov %%" #name ", %0" : "=r"(selector_)); \
-		selector_;                                    \
-	})
-
 static void capture_segments(struct vmcb *vmcb)
 {
-	struct table_register gdtr, idtr;
-
-	__asm__("sgdt %0" : "=m"(gdtr));
-	__asm__("sidt %0" : "=m"(idtr));
-	vmcb->gdtr.base = gdtr.base;
-	vmcb->gdtr.limit = gdtr.limit;
-	vmcb->idtr.base = idtr.base;
-	vmcb->idtr.limit = idtr.limit;
-	vmcb->cs = segment_of(READ_SELECTOR(cs), &gdtr);
-	vmcb->ss = segment_of(READ_SELECTOR(ss), &gdtr);
-	vmcb->ds = segment_of(READ_SELECTOR(ds), &gdtr);
-	vmcb->es = segment_of(READ_SELECTOR(es), &gdtr);
+	vmcb->gdtr = segment_gdtr();
+	vmcb->idtr = segment_idtr();
+	vmcb->cs = segment_of(SEGMENT_SELECTOR(cs));
+	vmcb->ss = segment_of(SEGMENT_SELECTOR(ss));
+	vmcb->ds = segment_of(SEGMENT_SELECTOR(ds));
+	vmcb->es = segment_of(SEGMENT_SELECTOR(es));
 }
 
 void svm_capture(struct cpu *cpu)
@@ -90,7 +52,7 @@ void svm_capture(struct cpu *cpu)
 
 static void reset_segments(struct vmcb *vmcb)
 {
-	const struct svm_segment data = {
+	const struct segment data = {
 		.attributes = SEGMENT_PRESENT | SEGMENT_S | 3, .limit = 0xffff,
 	};
 
@@ -99,7 +61,7 @@ static void reset_segments(struct vmcb *vmcb)
 	vmcb->cs.attributes = SEGMENT_PRESENT | SEGMENT_S | 0xb;
 	vmcb->cs.selector = INIT_CS_SELECTOR;
 	vmcb->cs.base = INIT_CS_BASE;
-	vmcb->gdtr = vmcb->idtr = (struct svm_segment){ .limit = 0xffff };
+	vmcb->gdtr = vmcb->idtr = (struct segment){ .limit = 0xffff };
 	vmcb->ldtr = vmcb->tr = vmcb->gdtr;
 	vmcb->ldtr.attributes = SEGMENT_PRESENT | 2;
 	vmcb->tr.attributes = SEGMENT_PRESENT | 3;

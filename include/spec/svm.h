@@ -7,6 +7,7 @@
 #define SLUICE_SPEC_SVM_H
 
 #include "bits.h"
+#include "spec/x86.h"
 
 /* 15.30 */
 #define MSR_VM_CR 0xc0010114
@@ -108,13 +109,6 @@ enum svm_tlb_control {
 #define SVM_MSR_MAP_PAGES 2
 #define SVM_IO_MAP_PAGES 3
 
-struct svm_segment {
-	u16 selector;
-	u16 attributes;
-	u32 limit;
-	u64 base;
-};
-
 /* Appendix B */
 struct vmcb {
 	u32 intercept_cr;		/* 000h */
@@ -147,16 +141,16 @@ struct vmcb {
 	u8 fetched_bytes[15];
 	u8 reserved_0e0[0x400 - 0xe0];
 
-	struct svm_segment es;		/* 400h */
-	struct svm_segment cs;
-	struct svm_segment ss;
-	struct svm_segment ds;
-	struct svm_segment fs;
-	struct svm_segment gs;
-	struct svm_segment gdtr;
-	struct svm_segment ldtr;
-	struct svm_segment idtr;
-	struct svm_segment tr;
+	struct segment es;		/* 400h */
+	struct segment cs;
+	struct segment ss;
+	struct segment ds;
+	struct segment fs;
+	struct segment gs;
+	struct segment gdtr;
+	struct segment ldtr;
+	struct segment idtr;
+	struct segment tr;
 	u8 reserved_4a0[0x2b];
 	u8 cpl;				/* 4CBh */
 	u32 reserved_4cc;

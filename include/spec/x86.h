@@ -25,6 +25,8 @@
 #define CR4_PGE BIT(7)
 #define CR4_OSFXSR BIT(9)
 #define CR4_LA57 BIT(12)
+#define CR4_VMXE BIT(13)
+#define CR4_SMXE BIT(14)
 #define CR4_OSXSAVE BIT(18)
 #define CR4_SMAP BIT(21)
 #define CR4_PKE BIT(22)
@@ -58,9 +60,17 @@
 /* Appendix A */
 #define MSR_APIC_BASE 0x0000001b
 #define MSR_MTRR_CAP 0x000000fe
+#define MSR_SYSENTER_CS 0x00000174
+#define MSR_SYSENTER_ESP 0x00000175
+#define MSR_SYSENTER_EIP 0x00000176
+#define MSR_DEBUGCTL 0x000001d9
 #define MSR_MTRR_BASE(n) (0x00000200 + 2 * (n))
 #define MSR_MTRR_MASK(n) (0x00000201 + 2 * (n))
+#define MSR_MTRR_FIXED_64K 0x00000250
+#define MSR_MTRR_FIXED_16K 0x00000258
+#define MSR_MTRR_FIXED_4K 0x00000268
 #define MSR_PAT 0x00000277
+#define MSR_MTRR_DEFAULT 0x000002ff
 #define MSR_X2APIC_ID 0x00000802
 #define MSR_X2APIC_ICR 0x00000830
 #define MSR_EFER 0xc0000080
@@ -71,7 +81,12 @@
 #define MSR_MMIO_CONFIG_BASE 0xc0010058
 
 #define MTRR_CAP_COUNT BITS(7, 0)	/* 7.7.3 */
+#define MTRR_CAP_FIXED BIT(8)
+#define MTRR_BASE_TYPE BITS(7, 0)
 #define MTRR_MASK_VALID BIT(11)
+#define MTRR_DEFAULT_TYPE BITS(7, 0)
+#define MTRR_DEFAULT_FIXED BIT(10)
+#define MTRR_DEFAULT_ENABLE BIT(11)
 
 /* 16.3.1 */
 #define APIC_BASE_BSP BIT(8)
@@ -81,6 +96,7 @@
 #define APIC_BASE_ADDRESS BITS(51, 12)
 
 /* CPUID, vol. 3, appendix E */
+#define CPUID_1_ECX_XSAVE BIT(26)
 #define CPUID_1_ECX_OSXSAVE BIT(27)
 #define CPUID_7_ECX_OSPKE BIT(4)
 #define CPUID_80000001_ECX_SVM BIT(2)
@@ -120,10 +136,20 @@ enum x86_vector {
 #define PTE_ADDRESS BITS(51, 12)
 #define PTE_LEGACY_ADDRESS BITS(31, 12)
 
-/* Segment attributes as SVM packs them: descriptor bits 55:52 and 47:40,
- * 4.7 and 15.5.1. */
+/* A segment register with what it hides, 4.7. Attributes as SVM packs them:
+ * descriptor bits 55:52 and 47:40, 15.5.1. */
+struct segment {
+	u16 selector;
+	u16 attributes;
+	u32 limit;
+	u64 base;
+};
+
 #define SEGMENT_TYPE BITS(3, 0)
 #define SEGMENT_S BIT(4)
+#define SEGMENT_ACCESSED BIT(0)
+#define SEGMENT_LDT 0x2
+#define SEGMENT_BUSY_TSS 0xb
 #define SEGMENT_DPL BITS(6, 5)
 #define SEGMENT_PRESENT BIT(7)
 #define SEGMENT_LONG BIT(9)
