@@ -20,6 +20,8 @@ enum vt_exit_reason {
 	VT_EXIT_IO,
 	VT_EXIT_INTERRUPT,	/* pending, not yet acknowledged */
 	VT_EXIT_INVD,
+	VT_EXIT_INIT,		/* arrived; has changed nothing yet */
+	VT_EXIT_STARTUP,	/* a SIPI, to a guest that waits for it */
 	VT_EXIT_HIDDEN,		/* an instruction of the hidden feature */
 	VT_EXIT_SHUTDOWN,	/* triple fault */
 	VT_EXIT_UNKNOWN,
@@ -45,6 +47,7 @@ struct vt_exit {
 			u8 size;
 			bool is_write, is_string;
 		} io;
+		u8 startup_vector;
 		u64 raw[3];	/* unknown: for the log */
 	};
 };
@@ -64,13 +67,26 @@ struct slat_format {
 	u64 leaf[3];		/* by enum slat_access */
 	u64 large;		/* leaf above the last level */
 	u64 present_mask;	/* any of these: an entry is in use */
+	/* Bits of a leaf for the memory type at `base`, and where they are.
+	 * NULL: the processor looks at the MTRRs itself. */
+	u64 (*type)(u64 base);
+	u64 type_mask;
 };
 
 struct vt {
 	const char *name;
 	const struct slat_format *slat;
+	unsigned (*slat_levels)(void);
+	bool (*slat_has_1g_pages)(void);
 
-	/* NULL, or why this CPU cannot be virtualized. Changes nothing. */
+	/* INIT and SIPI exit, and a guest waits for its SIPI inside: nobody
+	 * has to look at what is written to the APIC, or to wait for it. */
+	bool startup_exits;
+
+	/* Does the processor say it has this? */
+	bool (*is_there)(void);
+	/* Then: NULL, or why this CPU cannot be virtualized all the same.
+	 * Changes nothing. */
 	const char *(*probe)(void);
 
 	/* Once, before any CPU: tables that all CPUs share. -ENOMEM. */
@@ -131,7 +147,7 @@ struct vt {
 
 	/*
 	 * NMIs always exit, and set cpu->host_nmi. This waits in the host
-	 * until that is set.
+	 * until that is set; not there with startup_exits.
 	 */
 	void (*wait_for_nmi)(struct cpu *cpu);
 };

@@ -77,6 +77,7 @@ void wrmsr(u32 index, u64 value);
 /* entry.S: false where the processor answers with #GP. */
 bool msr_read_safe(u32 index, u64 *value);
 bool msr_write_safe(u32 index, u64 value);
+bool xsetbv_safe(u32 index, u64 value);
 
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 void cpuid(u32 leaf, u32 subleaf, u32 regs[4]);
@@ -88,8 +89,10 @@ u64 read_cr2(void);
 u64 read_cr3(void);
 u64 read_cr4(void);
 void write_cr0(u64 value);
+void write_cr2(u64 value);
 void write_cr3(u64 value);
 void write_cr4(u64 value);
+void write_dr6(u64 value);
 u64 read_dr6(void);
 u64 read_dr7(void);
 

@@ -67,6 +67,7 @@ cpu_load_segments:
 /*
  * bool msr_read_safe(u32 index, u64 *value)
  * bool msr_write_safe(u32 index, u64 value)
+ * bool xsetbv_safe(u32 index, u64 value)
  *
  * A #GP between the labels goes to msr_safe_failed (idt.c).
  */
@@ -94,10 +95,22 @@ msr_write_safe:
 	mov	%rsi, %rdx
 	shr	$32, %rdx
 	wrmsr
+	mov	$1, %eax
+	ret
+
+	.globl xsetbv_safe
+	.hidden xsetbv_safe
+	.type xsetbv_safe, @function
+xsetbv_safe:
+	mov	%edi, %ecx
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	xsetbv
+	mov	$1, %eax
 	.globl msr_safe_end
 	.hidden msr_safe_end
 msr_safe_end:
-	mov	$1, %eax
 	ret
 
 	.globl msr_safe_failed

@@ -108,6 +108,17 @@ static void exit_invd(struct cpu *cpu, const struct vt_exit *exit)
 	vt->skip(cpu, exit->length);
 }
 
+static void exit_init(struct cpu *cpu, const struct vt_exit *exit)
+{
+	(void)exit;
+	smp_take_init(cpu);
+}
+
+static void exit_startup(struct cpu *cpu, const struct vt_exit *exit)
+{
+	smp_take_startup(cpu, exit->startup_vector);
+}
+
 static void exit_hidden(struct cpu *cpu, const struct vt_exit *exit)
 {
 	(void)exit;
@@ -152,6 +163,8 @@ static void (*const handlers[VT_EXITS])(struct cpu *, const struct vt_exit *) = 
 	[VT_EXIT_IO] = exit_io,
 	[VT_EXIT_INTERRUPT] = exit_interrupt,
 	[VT_EXIT_INVD] = exit_invd,
+	[VT_EXIT_INIT] = exit_init,
+	[VT_EXIT_STARTUP] = exit_startup,
 	[VT_EXIT_HIDDEN] = exit_hidden,
 	[VT_EXIT_SHUTDOWN] = exit_shutdown,
 	[VT_EXIT_UNKNOWN] = exit_unknown,

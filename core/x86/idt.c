@@ -45,6 +45,9 @@ extern u8 msr_safe_start[], msr_safe_end[], msr_safe_failed[];
 extern u8 svm_window_start[], svm_window_end[];
 extern u8 svm_sleep_start[], svm_sleep_end[];
 
+/* Of vmx_run.S: from the last look at host_nmi into the guest. */
+extern u8 vmx_entry_start[], vmx_entry_end[], vmx_entry_missed[];
+
 /* Null, 64-bit code, data (4.8). */
 static const u64 gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 static struct gate idt[256];
@@ -85,6 +88,9 @@ static void nmi_arrived(struct frame *frame)
 	/* Between looking for work and hlt: the hlt would sleep through it. */
 	if (rip_is_in(frame, svm_sleep_start, svm_sleep_end))
 		frame->rip = (u64)svm_sleep_end;
+	/* The same before an entry to the guest. */
+	if (rip_is_in(frame, vmx_entry_start, vmx_entry_end))
+		frame->rip = (u64)vmx_entry_missed;
 }
 
 void idt_arrived(struct frame *frame)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host's descriptor tables. Exceptions in the host are our mistakes;
- * interrupts and NMIs come only where svm_run.S opens a window for them.
+ * interrupts come only where svm_run.S opens a window for them, and NMIs there
+ * or, under VMX, at any time.
  */
 #ifndef SLUICE_IDT_H
 #define SLUICE_IDT_H

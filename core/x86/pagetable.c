@@ -65,6 +65,11 @@ static bool can_be_leaf(const struct pagetable *table, unsigned level,
 	       map->end - base >= size && !mtrr_changes_within(base, size);
 }
 
+static u64 type_of(const struct pagetable *table, u64 address)
+{
+	return table->format->type ? table->format->type(address) : 0;
+}
+
 static u64 make_leaf(const struct pagetable *table, unsigned level, u64 base,
 		     const struct mapping *map)
 {
@@ -72,7 +77,8 @@ static u64 make_leaf(const struct pagetable *table, unsigned level, u64 base,
 
 	if (!is_present(table, map->leaf))
 		return 0;
-	return address | map->leaf | (level ? table->format->large : 0);
+	return address | map->leaf | type_of(table, address) |
+	       (level ? table->format->large : 0);
 }
 
 /*
@@ -148,6 +154,38 @@ int pagetable_map_onto(struct pagetable *table, u64 base, u64 size,
 	};
 
 	return map_all(table, &map);
+}
+
+static int update_level(const struct pagetable *table, u64 *entries,
+			unsigned level, u64 base)
+{
+	u64 size = entry_size(level);
+	int error = 0;
+
+	for (u64 *entry = entries; entry < entries + ENTRY_COUNT && !error;
+	     entry++, base += size) {
+		u64 old = *entry;
+
+		if (!is_present(table, old))
+			continue;
+		if (!is_table(table, old, level) &&
+		    (!level || !mtrr_changes_within(base, size))) {
+			old &= ~table->format->type_mask;
+			WRITE_ONCE(*entry, old | type_of(table, old & PTE_ADDRESS));
+			continue;
+		}
+		if (!is_table(table, old, level))
+			error = split(table, entry, level);
+		if (!error)
+			error = update_level(table, table_of(*entry),
+					     level - 1, base);
+	}
+	return error;
+}
+
+int pagetable_update_types(struct pagetable *table)
+{
+	return update_level(table, table->root, table->levels - 1, 0);
 }
 
 u64 pagetable_lookup(const struct pagetable *table, u64 address)

@@ -28,6 +28,10 @@ int pagetable_map(struct pagetable *table, u64 base, u64 size, u64 leaf);
 int pagetable_map_onto(struct pagetable *table, u64 base, u64 size,
 		       u64 target, u64 leaf);
 
+/* Every leaf gets the memory type that format->type() gives it now, split
+ * where that changes inside it. -ENOMEM. */
+int pagetable_update_types(struct pagetable *table);
+
 /* The leaf that translates `address`, 0 when there is none. */
 u64 pagetable_lookup(const struct pagetable *table, u64 address);
 

@@ -27,8 +27,6 @@ static u64 eager_limit;
 
 int slat_init(u64 base, u64 size)
 {
-	/* Nested tables have the host's number of levels (APM 15.25.3). */
-	unsigned levels = (read_cr4() & CR4_LA57) ? 5 : 4;
 	int error;
 
 	hidden_base = base;
@@ -38,7 +36,8 @@ int slat_init(u64 base, u64 size)
 	if (!ones)
 		return -ENOMEM;
 	memset(ones, 0xff, PAGE_SIZE);
-	error = pagetable_init(&table, vt->slat, levels, cpu_has_1g_pages());
+	error = pagetable_init(&table, vt->slat, vt->slat_levels(),
+			       vt->slat_has_1g_pages());
 	if (error)
 		return error;
 	error = pagetable_map(&table, 0, eager_limit,
@@ -88,6 +87,18 @@ int slat_set_access(gpa_t base, u64 size, enum slat_access access)
 	}
 	lock_release(&lock);
 	return error;
+}
+
+void slat_update_types(void)
+{
+	int error = 0;
+
+	lock_acquire(&lock);
+	if (vt->slat->type)
+		error = pagetable_update_types(&table);
+	lock_release(&lock);
+	if (error)
+		panic("slat: no page for a new memory type: raise memory=");
 }
 
 bool slat_is_hidden(gpa_t address)

@@ -21,6 +21,9 @@ hpa_t slat_root(void);
  */
 int slat_set_access(gpa_t base, u64 size, enum slat_access access);
 
+/* The MTRRs have changed. No flush. */
+void slat_update_types(void);
+
 bool slat_is_hidden(gpa_t address);
 
 /*

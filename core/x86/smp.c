@@ -40,12 +40,20 @@ bool smp_take_kick(struct cpu *cpu)
 	return take(&cpu->kick_pending);
 }
 
-static void enter_wait_startup(struct cpu *cpu)
+void smp_take_init(struct cpu *cpu)
 {
 	vt->reset(cpu);
 	apic_reset(cpu);
 	/* A bootstrap processor starts at the reset vector (APM 14.1.5). */
 	cpu->state = cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP;
+}
+
+void smp_take_startup(struct cpu *cpu, u8 vector)
+{
+	if (cpu->state != CPU_WAIT_STARTUP)
+		return;
+	vt->start(cpu, vector);
+	cpu->state = CPU_RUNNING;
 }
 
 /*
@@ -60,10 +68,8 @@ static void handle_startup(struct cpu *cpu)
 	if (cpu->state != CPU_WAIT_STARTUP)
 		return;
 	startup = take(&cpu->startup_pending);
-	if (!startup)
-		return;
-	vt->start(cpu, startup);
-	cpu->state = CPU_RUNNING;
+	if (startup)
+		smp_take_startup(cpu, startup);
 }
 
 /* True when something was done and others may have asked meanwhile. */
@@ -80,11 +86,11 @@ static bool handle_requests(struct cpu *cpu)
 		worked = true;
 	}
 	if (take(&cpu->init_pending)) {
-		enter_wait_startup(cpu);
+		smp_take_init(cpu);
 		worked = true;
 	}
 	handle_startup(cpu);
-	if (cpu->state == CPU_WAIT_STARTUP) {
+	if (cpu->state == CPU_WAIT_STARTUP && !vt->startup_exits) {
 		vt->wait_for_nmi(cpu);
 		if (READ_ONCE(cpu->host_nmi))
 			smp_take_kick(cpu);
@@ -103,9 +109,13 @@ void smp_enter_guest(struct cpu *cpu)
 	for (;;) {
 		store(&cpu->in_guest, 1);
 		if (!handle_requests(cpu))
-			return;
+			break;
 		store(&cpu->in_guest, 0);
 	}
+	/* No NMI ends that waiting, and nobody has to end it: the SIPI's exit
+	 * comes here before a guest instruction is executed. */
+	if (cpu->state == CPU_WAIT_STARTUP)
+		store(&cpu->in_guest, 0);
 }
 
 void smp_left_guest(struct cpu *cpu)

@@ -15,6 +15,10 @@
  * by kicks.
  */
 void smp_enter_guest(struct cpu *cpu);
+/* On the CPU itself: what an INIT and a SIPI do. */
+void smp_take_init(struct cpu *cpu);
+void smp_take_startup(struct cpu *cpu, u8 vector);
+
 void smp_left_guest(struct cpu *cpu);
 
 /* An NMI has come: was it a kick (then it is used up), or the guest's? */

@@ -31,16 +31,21 @@ static struct svm_cpu *svm_of(struct cpu *cpu)
 	return cpu->vendor;
 }
 
-static const char *probe(void)
+static bool is_there(void)
 {
 	u32 regs[4];
 
 	cpuid(0x80000000, 0, regs);
 	if (regs[CPUID_EAX] < CPUID_SVM)
-		return "this processor has no AMD SVM";
+		return false;
 	cpuid(0x80000001, 0, regs);
-	if (!(regs[CPUID_ECX] & CPUID_80000001_ECX_SVM))
-		return "this processor has no AMD SVM";
+	return regs[CPUID_ECX] & CPUID_80000001_ECX_SVM;
+}
+
+static const char *probe(void)
+{
+	u32 regs[4];
+
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return "SVM is disabled: switch it on in the firmware setup";
 	cpuid(CPUID_SVM, 0, regs);
@@ -424,6 +429,12 @@ static void wait_for_nmi(struct cpu *cpu)
 	svm_sleep(&cpu->host_nmi);
 }
 
+/* As many as the host's (15.25.3). */
+static unsigned slat_levels(void)
+{
+	return (read_cr4() & CR4_LA57) ? 5 : 4;
+}
+
 /* The host's own page table bits: nested paging is ordinary paging, always
  * at user level (15.25.5). Memory types come from the MTRRs (15.25.8). */
 static const struct slat_format format = {
@@ -441,6 +452,9 @@ static const struct slat_format format = {
 const struct vt svm = {
 	.name = "AMD SVM",
 	.slat = &format,
+	.slat_levels = slat_levels,
+	.slat_has_1g_pages = cpu_has_1g_pages,
+	.is_there = is_there,
 	.probe = probe,
 	.init = init,
 	.cpu_init = vcpu_init,

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Chooses the back end. */
-#include "vt.h"
+/* Chooses the back end by what the processor announces. */
+#include "bits.h"
 #include "svm.h"
+#include "vmx.h"
 
 const struct vt *vt = &svm;
 
 const char *vt_select(void)
 {
-	return vt->probe();
+	static const struct vt *const back_ends[] = { &svm, &vmx };
+
+	for (size_t i = 0; i < ARRAY_COUNT(back_ends); i++) {
+		if (!back_ends[i]->is_there())
+			continue;
+		vt = back_ends[i];
+		return vt->probe();
+	}
+	return "this processor has neither AMD SVM nor Intel VMX (VT-x)";
 }

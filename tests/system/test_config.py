@@ -24,14 +24,14 @@ def test_mistake_is_reported_with_its_line(lab, request, mistake):
 
 def test_without_svm_the_system_starts_anyway(lab):
     system = lab.system("plain")
-    assert "no AMD SVM" in system.machine.console.text
+    assert "neither AMD SVM nor Intel VMX" in system.machine.console.text
     assert "WITHOUT Sluice" in system.machine.console.text
 
 
 def test_without_svm_and_fail_closed_nothing_starts(lab):
     disk = lab.disk("config-closed", config(**NEXT, fail="closed"))
     with lab.machine("config-closed", disk, cpu="EPYC,-svm") as system:
-        system.machine.expect("no AMD SVM", 120)
+        system.machine.expect("neither AMD SVM nor Intel VMX", 120)
         system.machine.send("\r")
         system.machine.expect_end()
         assert "Linux version" not in system.machine.console.text

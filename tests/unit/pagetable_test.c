@@ -311,3 +311,76 @@ TEST(what_was_mapped_last_is_what_translates)
 			check_window(&table, i);
 	}
 }
+
+/* ---- Memory types --------------------------------------------------------- */
+
+#define TYPE BITS(5, 3)
+
+static u64 type_below, type_above;	/* type_boundary */
+
+static u64 type_at(u64 base)
+{
+	return FIELD_PREP(TYPE, base < type_boundary ? type_below : type_above);
+}
+
+static const struct slat_format typed = {
+	.table = PTE_PRESENT | PTE_WRITE | PTE_USER,
+	.large = PTE_LARGE,
+	.present_mask = PTE_PRESENT,
+	.type = type_at,
+	.type_mask = TYPE,
+};
+
+static u64 type_of_leaf(const struct pagetable *table, u64 address)
+{
+	return FIELD_GET(TYPE, pagetable_lookup(table, address));
+}
+
+TEST(leaves_carry_their_memory_type)
+{
+	struct pagetable table = start(4, true);
+
+	table.format = &typed;
+	type_boundary = GIB(1) + MIB(4);
+	type_below = 6;
+	type_above = 0;
+	CHECK_EQ(pagetable_map(&table, 0, GIB(4), ALL), 0);
+	CHECK_EQ(type_of_leaf(&table, 0), 6);
+	CHECK_EQ(type_of_leaf(&table, GIB(1) + MIB(4) - 1), 6);
+	CHECK_EQ(type_of_leaf(&table, GIB(1) + MIB(4)), 0);
+	CHECK_EQ(type_of_leaf(&table, GIB(3)), 0);
+	CHECK_EQ(pagetable_map(&table, MIB(8), KIB(4), READ), 0);
+	CHECK_EQ(type_of_leaf(&table, MIB(8)), 6);
+	CHECK_EQ(type_of_leaf(&table, MIB(8) + KIB(4)), 6);
+}
+
+TEST(new_memory_types_change_every_leaf_and_split_what_they_cross)
+{
+	struct pagetable table = start(4, true);
+
+	table.format = &typed;
+	type_below = type_above = 6;
+	CHECK_EQ(pagetable_map(&table, 0, GIB(4), ALL), 0);
+	CHECK_EQ(pagetable_map(&table, GIB(1), KIB(4), NONE), 0);
+	type_boundary = GIB(2) + KIB(4);
+	type_above = 0;
+	CHECK_EQ(pagetable_update_types(&table), 0);
+	CHECK_EQ(type_of_leaf(&table, GIB(2)), 6);
+	CHECK_EQ(type_of_leaf(&table, GIB(2) + KIB(4)), 0);
+	CHECK_EQ(type_of_leaf(&table, GIB(3)), 0);
+	/* What is trapped stays trapped. */
+	CHECK_EQ(pagetable_lookup(&table, GIB(1)), 0);
+	CHECK_EQ(pagetable_lookup(&table, GIB(2) + KIB(8)) & PTE_ADDRESS,
+		 GIB(2) + KIB(8));
+}
+
+TEST(a_new_memory_type_without_pages_to_split_is_an_error)
+{
+	struct pagetable table = start(4, true);
+
+	table.format = &typed;
+	CHECK_EQ(pagetable_map(&table, 0, GIB(4), ALL), 0);
+	page_limit = page_used;
+	type_boundary = KIB(4);
+	CHECK_EQ(pagetable_update_types(&table), -ENOMEM);
+}

@@ -22,7 +22,16 @@ static const struct slat_format format = {
 	.table = ALL, .leaf = { 0, READ, ALL }, .large = PTE_LARGE,
 	.present_mask = PTE_PRESENT,
 };
-static const struct vt back_end = { .slat = &format };
+static unsigned levels(void)
+{
+	return 4;
+}
+
+static const struct vt back_end = {
+	.slat = &format,
+	.slat_levels = levels,
+	.slat_has_1g_pages = cpu_has_1g_pages,
+};
 const struct vt *vt = &back_end;
 
 static struct { u8 bytes[PAGE_SIZE]; } pages[4096]
@@ -44,11 +53,6 @@ hpa_t page_hpa(const void *memory)
 bool mtrr_changes_within(u64 base, u64 size)
 {
 	return false;
-}
-
-u64 read_cr4(void)
-{
-	return 0;
 }
 
 u64 cpu_physical_limit(void)

@@ -83,6 +83,11 @@ size_t linear_fetch(struct cpu *of, u8 *bytes, size_t count)
 	return count;
 }
 
+bool cpu_has_1g_pages(void)
+{
+	return true;
+}
+
 hpa_t slat_root(void)
 {
 	return hpa(0x1000);
