@@ -4,7 +4,7 @@ QEMU 7.2's cmpxchg16b changes flags that it should not, and Linux 6.12 dies
 of that with Sluice and without.)"""
 import backports
 import pytest
-from lab import GATE, NEXT, config
+from lab import GATE, config, next_on
 from test_boot import check_disk_works, check_every_cpu_is_guest
 from test_data import FIO, TOOLS
 
@@ -23,7 +23,8 @@ def row():
 ], ids=["epyc", "max"])
 def test_newer_kernel_and_emulator(lab, row, hardware):
     name = f"backports-{hardware['model']}"
-    with lab.boot(name, conf=config(*GATE, **NEXT), flavour=row.kernel,
+    conf = config(*GATE, **next_on(**hardware))
+    with lab.boot(name, conf=conf, flavour=row.kernel,
                   partitions=lab.partitions(), program=row.qemu,
                   **hardware) as system:
         guest = system.guest

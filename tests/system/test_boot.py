@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lab import NEXT, OPEN_ONLY, config
+from lab import NEXT, OPEN_ONLY, config, next_on
 from machine import LOGS
 
 MACHINES = {
@@ -36,7 +36,8 @@ def check_disk_works(system):
 @pytest.mark.parametrize("hardware", MACHINES.values(), ids=MACHINES)
 def test_boots_to_a_shell(lab, request, hardware):
     name = "boot-" + request.node.callspec.id
-    with lab.boot(name, partitions=OPEN_ONLY, **hardware) as system:
+    with lab.boot(name, conf=config(**next_on(**hardware)),
+                  partitions=OPEN_ONLY, **hardware) as system:
         system.machine.expect_log(CONTROLLER)
         check_every_cpu_is_guest(system.guest, hardware["cpus"])
         check_disk_works(system)
