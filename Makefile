@@ -21,7 +21,7 @@ endif
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 
-.PHONY: all run test unit fuzz system deps format lint clean help FORCE
+.PHONY: all run test unit fuzz system guests deps format lint clean help FORCE
 all: $(B)/sluice.efi $(B)/sluicectl
 
 help:
@@ -332,17 +332,24 @@ fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
 		$(B)/fuzz/corpus/$$name $$(find tests/fuzz/seeds/$$name \
 		-maxdepth 0 2>/dev/null) || exit 1; done
 
-PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest $(PYTEST_FLAGS)
+PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest
+# As many at once; PYTEST_FLAGS="-n 0": one after the other.
+SYSTEM_PYTEST = $(PYTEST) -n 2 --durations=10 $(PYTEST_FLAGS)
 
 unit: $(UNIT_TESTS) $(TSAN_TESTS)
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q $(PYTEST_FLAGS) tests/unit
 
-system: all
-	$(PYTEST) -v tests/system
+system: all guests
+	$(SYSTEM_PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
-	$(PYTEST) tests
+	$(MAKE) all guests $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
+	$(SYSTEM_PYTEST) tests
+
+# Where this fails, the tests that need them say so.
+guests:
+	-$(PYTHON) tools/kernel.py
+	-$(PYTHON) tools/backports.py
 
 run: deps
 	$(MAKE) all

@@ -3,6 +3,9 @@
 them. The way from power-on to the shell is the same in both: sluice.efi of
 the ESP starts the kernel, and without SVM it does so without Sluice.
 """
+import fcntl
+import functools
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -26,6 +29,7 @@ GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
 CPU = {"sluice": ",+svm,+npt", "plain": ",-svm"}
 
 
+@functools.cache
 def pattern(size, seed):
     """Bytes that no file system and no zeroing would produce."""
     return Random(seed).randbytes(size)
@@ -37,6 +41,19 @@ OPEN_ONLY = [Partition("open", 8 * MIB, pattern(8 * MIB, 7))]
 def twin(name, number):
     """One of several partitions with the same label."""
     return Partition("twin", 8 * MIB, number=100 + number, name=name)
+
+
+def once(path, make):
+    """make(path), if no worker of this run has done it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{path}.run", "a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        if not run or last.read() != run:
+            make(path)
+            last.truncate(0)
+            last.write(run)
 
 
 def next_on(thread="single", **_):
@@ -92,7 +109,7 @@ class Lab:
                  kernel.fetch(flavour))
         if which.version not in self.initramfs:
             path = BUILD / "guest" / f"{which.version}.gz"
-            initramfs.build(which, path)
+            once(path, functools.partial(initramfs.build, which))
             self.initramfs[which.version] = path
         return {"EFI/BOOT/BOOTX64.EFI": self.sluice_efi,
                 "EFI/sluice/sluice.conf": conf,
@@ -110,7 +127,7 @@ class Lab:
         the firmware to load, little for a partition."""
         if not self.tools_image:
             self.tools_image = BUILD / "guest" / "tools.img"
-            make_tools(self.tools_image)
+            once(self.tools_image, make_tools)
         return self.tools_image
 
     def image(self, name):
