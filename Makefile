@@ -237,6 +237,7 @@ host_core = $(foreach name,$(1),$(B)/host/core/$(name).o)
 gate_test_EXTRA = $(call host_plugins,gate) $(call host_fakes,nvme_io)
 gate_command_test_EXTRA = $(gate_test_EXTRA)
 gate_table_test_EXTRA = $(gate_test_EXTRA)
+gate_control_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
 pci_test_EXTRA = $(call host_core,pci pci_bus pci_config \
 	pci_route pci_trap) $(call host_fakes,pci)

@@ -100,7 +100,7 @@ def test_without_sluice_it_says_so(lab):
 @pytest.fixture(scope="module")
 def victim(lab):
     with lab.boot("control", partitions=OPEN_ONLY,
-                  conf=config(**NEXT, control="read")) as system:
+                  conf=config(**NEXT, **{"gate.orders": "on"})) as system:
         yield system
 
 
@@ -119,7 +119,17 @@ def test_nonsense_is_refused_and_harms_nothing(victim):
     assert ask(victim.guest, "status")["cpus"] == 2
 
 
-def test_orders_are_forbidden_where_only_reading_is_allowed(victim):
-    result = victim.guest.run("sluicectl trace off")
+def test_a_partition_is_closed_while_the_system_runs(victim):
+    write = "dd if=/dev/zero of=/dev/disk/by-partlabel/open bs=4k count=1 " \
+        "seek=4 oflag=direct"
+    victim.guest.check(write)
+    before = victim.guest.sha256("/dev/disk/by-partlabel/open")
+    victim.guest.check("sluicectl gate ro PARTLABEL=open")
+    victim.guest.refuses(write.replace("zero", "urandom"))
+    assert victim.guest.sha256("/dev/disk/by-partlabel/open") == before
+    rule = ask(victim.guest, "gate list")[0]
+    assert rule["rule"] == "ro PARTLABEL=open" and rule["from"] == "order"
+    assert rule["matches"] == 1 and rule["hits"] >= 1
+    result = victim.guest.run("sluicectl gate rw PARTLABEL=open")
     assert result.status == REFUSED
-    assert "control = read" in result.output
+    assert "cannot open what is closed" in result.output

@@ -18,6 +18,12 @@
  * before any later command passes: a rule holds as soon as the primary copy
  * is good and says so; the table is closed when the backup agrees. While the
  * guest is in between, what held before goes on to hold.
+ *
+ * While the system runs, its root may add rules, and only such as restrict:
+ * `sluicectl gate ro PARTUUID=...`. Where no rule stands in sluice.conf, gate
+ * is there for that when it says so:
+ *
+ *	gate.orders = on
  */
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +46,7 @@ static void table_read(struct nvme_host *host, u32 nsid,
 	if (info->state == NVME_IO_TABLE_BAD ||
 	    info->state == NVME_IO_TABLE_UNREAD) {
 		gate_rules_lock(gate, nsid);
-	} else if (!gate_rules_apply_to_table(gate, nsid, info) &&
+	} else if (!gate_rules_apply_to_table(gate, nsid, info, false) &&
 		   gate_rules_want_table(gate, nsid, RO)) {
 		gate_table_open(space, info);
 		gate->interceptor.needs |= NVME_IO_NEEDS_COMPLETIONS;
@@ -108,7 +114,7 @@ static struct rule *judge(struct gate *gate,
 static void tell(struct gate *gate, const struct nvme_io_command *cmd,
 		 const struct operation *operation, const struct rule *rule)
 {
-	char detail[48], line[24] = "";
+	char detail[48], line[24];
 
 	if (operation->status == NVME_IO_INVALID_OPCODE)
 		snprintf(detail, sizeof(detail), " %02xh", cmd->opcode);
@@ -117,11 +123,10 @@ static void tell(struct gate *gate, const struct nvme_io_command *cmd,
 			 cmd->lba, cmd->n_lbas, cmd->nsid);
 	else
 		snprintf(detail, sizeof(detail), " for n%u", cmd->nsid);
-	if (rule->line)
-		snprintf(line, sizeof(line), " (line %u)", rule->line);
 	nvme_io_log_limited(gate->host, NVME_IO_LOG_WARN,
 			    "gate: %s: refused %s%s%s", rule->text,
-			    operation->name, detail, line);
+			    operation->name, detail,
+			    gate_rules_where(rule, line));
 }
 
 static u16 status_of(const struct operation *operation,
@@ -286,6 +291,7 @@ static int attach(struct nvme_host *host)
 		.on_copy = on_copy,
 		.on_complete = on_complete,
 		.on_identify = on_identify,
+		.control = &gate_control,
 	};
 	nvme_io_install_interceptor(host, &gate->interceptor);
 	return 0;

@@ -25,6 +25,7 @@ struct rule {
 	struct nvme_io_selector selector;
 	u64 refused, told;	/* atomic: commands, and as last logged */
 	struct nvme_host *matched;	/* atomic: the last controller */
+	struct gate *only;	/* ordered there; NULL: of sluice.conf */
 };
 
 /* Blocks the guest has no rw access to. Extents may overlap. */
@@ -40,6 +41,7 @@ struct space {
 	_Atomic bool is_open;	/* its table may be written and bring a rule */
 	_Atomic u32 write_count;	/* of its table, completed */
 	_Atomic u32 read_count;	/* of those, before the table was read */
+	_Atomic bool is_ordered;	/* rules came since it was read */
 	_Atomic u64 head, tail;	/* a write before or from here on counts */
 	u64 waiting;		/* atomic: the last request, the next one in
 				 * its private word */
@@ -54,9 +56,9 @@ struct space {
 struct gate {
 	struct nvme_host *host;
 	struct nvme_io_interceptor interceptor;
-	bool is_watched;	/* some rule may restrict something here */
+	_Atomic bool is_watched;	/* some rule may restrict something here */
 	_Atomic bool format_is_local;	/* Format reaches one namespace only */
-	bool has_started;	/* the guest's commands come */
+	_Atomic bool has_started;	/* the guest's commands come */
 	struct space *reading;	/* atomic: its table, again */
 	u32 begun_count;	/* write_count when that began */
 	u32 match_counts[RULE_MAX];
@@ -73,7 +75,12 @@ extern struct rule gate_rules_table, gate_rules_stranger;
 
 int gate_rules_configure(u32 line, const char *key, const char *value,
 			 char *why, size_t why_size);
+/* Does gate take part: is there a rule, or may there be orders? */
 bool gate_rules_exist(void);
+u32 gate_rules_count(void);
+struct rule *gate_rules_get(u32 index);
+/* One more rule for this controller. NULL, or what was expected. */
+const char *gate_rules_order(struct gate *gate, const char *text);
 /* May one restrict something on this controller? */
 bool gate_rules_may_restrict(struct gate *gate);
 /* Is there one, of at least this mode, that goes by the namespace's table? */
@@ -82,12 +89,15 @@ bool gate_rules_want_table(struct gate *gate, u32 nsid, enum mode mode);
 void gate_rules_apply(struct gate *gate, u32 nsid);
 /*
  * Where there is policy, the table that it goes by stays as it is - when the
- * guest is not about to write the rest of it. True: from now on.
+ * guest is not about to write the rest of it, or is_final. True: from now on.
  */
 bool gate_rules_apply_to_table(struct gate *gate, u32 nsid,
-			       const struct nvme_io_table_info *info);
+			       const struct nvme_io_table_info *info,
+			       bool is_final);
 /* No partition can be told: those that name one are for all blocks. */
 void gate_rules_lock(struct gate *gate, u32 nsid);
+/* " (line 3)", or nothing. */
+const char *gate_rules_where(const struct rule *rule, char text[24]);
 void gate_rules_tell_unmatched(struct gate *gate);
 void gate_rules_tell_refused(struct gate *gate);
 
@@ -116,5 +126,11 @@ void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd);
 /* Does a command that comes now wait until a table has been read? It is then
  * held, and asked about again. */
 bool gate_table_delays(struct gate *gate, struct nvme_request *req);
+/* A rule was ordered: no command passes until it holds. */
+void gate_table_apply_order(struct gate *gate);
+
+/* ---- gate_control.c ----------------------------------------------------- */
+
+extern const struct nvme_io_control gate_control;
 
 #endif

@@ -13,7 +13,9 @@
 static const char *const mode_names[] = { "rw", "ro", "none" };
 
 static struct rule rules[RULE_MAX];
-static u32 rule_count;
+static _Atomic u32 rule_count;
+static bool takes_orders;	/* even without a rule */
+static bool order_is_taken;	/* atomic: one after the other */
 
 struct rule gate_rules_table = { .mode = RO, .text = "partition table" };
 struct rule gate_rules_stranger = {
@@ -42,9 +44,14 @@ int gate_rules_configure(u32 line, const char *key, const char *value,
 			 char *why, size_t why_size)
 {
 	struct rule *rule = &rules[rule_count];
-	const char *fault = "expected the key gate";
+	const char *fault = "expected the key gate or gate.orders";
 
-	if (rule_count == RULE_MAX) {
+	if (!strcmp(key, "gate.orders")) {
+		takes_orders = !strcmp(value, "on");
+		if (takes_orders || !strcmp(value, "off"))
+			return 0;
+		fault = "expected on or off";
+	} else if (rule_count == RULE_MAX) {
 		fault = "expected at most 64 rules";
 	} else if (!strcmp(key, "gate")) {
 		rule->line = line;
@@ -58,16 +65,74 @@ int gate_rules_configure(u32 line, const char *key, const char *value,
 	return -1;
 }
 
-/* ---- From rules to extents ------------------------------------------ */
+/* ---- Orders --------------------------------------------------------- */
 
 static bool is_here(const struct rule *rule, struct gate *gate)
 {
-	return nvme_io_selector_is_on(&rule->selector, gate->host);
+	return (!rule->only || rule->only == gate) &&
+	       nvme_io_selector_is_on(&rule->selector, gate->host);
 }
+
+static bool is_known(struct gate *gate, const struct rule *wanted)
+{
+	for (u32 i = 0; i < rule_count; i++)
+		if ((!rules[i].only || rules[i].only == gate) &&
+		    rules[i].mode == wanted->mode &&
+		    !strcmp(rules[i].text, wanted->text))
+			return true;
+	return false;
+}
+
+/* NULL, or what was expected. Others look at the rules meanwhile: it is one
+ * when it is counted. */
+static const char *add_rule(struct gate *gate, const char *text)
+{
+	struct rule *rule = &rules[rule_count];
+	const char *fault;
+
+	if (rule_count == RULE_MAX)
+		return "expected at most 64 rules";
+	if (strlen(text) >= sizeof(rule->text))
+		return "expected at most 192 characters";
+	*rule = (struct rule){ .only = gate };
+	fault = take_rule(rule, text);
+	if (fault)
+		return fault;
+	if (rule->mode == RW)
+		return "expected ro or none: an order cannot open what is "
+		       "closed";
+	if (!is_here(rule, gate))
+		return "expected a namespace or partition of this controller";
+	rule_count += !is_known(gate, rule);
+	return NULL;
+}
+
+const char *gate_rules_order(struct gate *gate, const char *text)
+{
+	const char *fault;
+
+	if (__atomic_exchange_n(&order_is_taken, true, __ATOMIC_ACQUIRE))
+		return "another order is being taken: try again";
+	fault = add_rule(gate, text);
+	__atomic_store_n(&order_is_taken, false, __ATOMIC_RELEASE);
+	return fault;
+}
+
+/* ---- From rules to extents ------------------------------------------ */
 
 bool gate_rules_exist(void)
 {
+	return rule_count || takes_orders;
+}
+
+u32 gate_rules_count(void)
+{
 	return rule_count;
+}
+
+struct rule *gate_rules_get(u32 index)
+{
+	return &rules[index];
 }
 
 bool gate_rules_may_restrict(struct gate *gate)
@@ -80,7 +145,8 @@ bool gate_rules_may_restrict(struct gate *gate)
 
 static bool is_for(const struct rule *rule, struct gate *gate, u32 nsid)
 {
-	return nvme_io_selector_is_in(&rule->selector, gate->host, nsid);
+	return (!rule->only || rule->only == gate) &&
+	       nvme_io_selector_is_in(&rule->selector, gate->host, nsid);
 }
 
 static bool names_partition(const struct rule *rule)
@@ -88,16 +154,26 @@ static bool names_partition(const struct rule *rule)
 	return rule->selector.by != NVME_IO_BY_NAMESPACE;
 }
 
+const char *gate_rules_where(const struct rule *rule, char text[24])
+{
+	text[0] = '\0';
+	if (rule->line)
+		snprintf(text, 24, " (line %u)", rule->line);
+	return text;
+}
+
 static void count_match(struct gate *gate, struct rule *rule)
 {
 	u32 count = ++gate->match_counts[rule - rules];
 	struct nvme_host *before = __atomic_exchange_n(
 		&rule->matched, gate->host, __ATOMIC_RELAXED);
+	char where[24];
 
 	if (count == 2 || (count == 1 && before && before != gate->host))
 		nvme_io_log(gate->host, NVME_IO_LOG_WARN,
 			    "gate: %s: matches more than once and applies "
-			    "everywhere (line %u)", rule->text, rule->line);
+			    "everywhere%s", rule->text,
+			    gate_rules_where(rule, where));
 }
 
 /* The label is a stranger's: nothing in it may move the cursor. */
@@ -144,7 +220,8 @@ static bool apply_to_partition(struct gate *gate, u32 nsid,
 }
 
 bool gate_rules_apply_to_table(struct gate *gate, u32 nsid,
-			       const struct nvme_io_table_info *info)
+			       const struct nvme_io_table_info *info,
+			       bool is_final)
 {
 	u32 count = gate->extent_count;
 	bool is_restricted = false;
@@ -154,7 +231,8 @@ bool gate_rules_apply_to_table(struct gate *gate, u32 nsid,
 						    &info->partitions[i]);
 	if (!gate->has_started || gate->extent_count != count)
 		tell_table(gate, nsid, info);
-	if (!is_restricted || (gate->has_started && !info->is_complete))
+	if (!is_restricted ||
+	    (gate->has_started && !is_final && !info->is_complete))
 		return false;
 	gate_extents_add(gate, nsid, 0, info->head_lbas - 1, &gate_rules_table);
 	gate_extents_add(gate, nsid, info->tail_lba, LAST_LBA, &gate_rules_table);
@@ -203,13 +281,15 @@ void gate_rules_tell_unmatched(struct gate *gate)
 	for (u32 i = 0; i < rule_count; i++) {
 		bool is_elsewhere = __atomic_load_n(&rules[i].matched,
 						    __ATOMIC_RELAXED);
+		char where[24];
 
 		if (gate->match_counts[i] || !is_here(&rules[i], gate))
 			continue;
 		nvme_io_log(gate->host, is_elsewhere ? NVME_IO_LOG_INFO :
 						       NVME_IO_LOG_WARN,
-			    "gate: %s: matches nothing here (line %u)",
-			    rules[i].text, rules[i].line);
+			    "gate: %s: matches nothing here%s",
+			    rules[i].text,
+			    gate_rules_where(&rules[i], where));
 	}
 }
 

@@ -45,14 +45,34 @@ static void let_go(struct gate *gate, struct space *space)
 	}
 }
 
+/*
+ * Who gives an order is to see it hold, whatever half is missing: nobody may
+ * be watching for the rest of the table.
+ */
+static void apply_order(struct gate *gate, struct space *space,
+			const struct nvme_io_table_info *info)
+{
+	bool wants_table = gate_rules_want_table(gate, space->nsid, RO);
+
+	space->is_ordered = false;
+	gate_rules_apply(gate, space->nsid);
+	if (wants_table && (info->state == NVME_IO_TABLE_BAD ||
+			    info->state == NVME_IO_TABLE_UNREAD))
+		gate_rules_lock(gate, space->nsid);
+	else if (gate_rules_apply_to_table(gate, space->nsid, info, true))
+		space->is_open = false;
+}
+
 /* Whatever is no good primary copy changes no rule: the guest may be in the
  * middle of writing it. */
 static void finish_reading(struct gate *gate, struct space *space,
 			   const struct nvme_io_table_info *info)
 {
 	watch(space, info);
-	if (info->state == NVME_IO_TABLE_GOOD &&
-	    gate_rules_apply_to_table(gate, space->nsid, info))
+	if (space->is_ordered)
+		apply_order(gate, space, info);
+	else if (info->state == NVME_IO_TABLE_GOOD &&
+		 gate_rules_apply_to_table(gate, space->nsid, info, false))
 		space->is_open = false;
 	space->read_count = gate->begun_count;
 	__atomic_store_n(&gate->reading, NULL, SEQ_CST);
@@ -169,4 +189,14 @@ void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd)
 		    may_change_table(gate, space, cmd))
 			space->write_count++;
 	}
+}
+
+/* As if the guest had just written every table that a rule may go by. */
+void gate_table_apply_order(struct gate *gate)
+{
+	for (u32 i = 0; i < gate->space_count; i++) {
+		gate->spaces[i].is_ordered = true;
+		gate->spaces[i].write_count++;
+	}
+	read_written(gate);
 }
