@@ -94,5 +94,8 @@ def run(*command, cwd=None):
 
 
 if __name__ == "__main__":
-    found = fetch()
+    try:
+        found = fetch()
+    except Unreachable as why:
+        raise SystemExit(f"backports: {why}") from None
     print(found.kernel.image, found.qemu[0])
