@@ -203,7 +203,8 @@ $(B)/sluice.efi: $(B)/boot/sluice.so
 
 # ---- sluicectl: static, so that it runs in any Linux -----------------------
 
-CTL_CFLAGS = -std=gnu11 -O2 -g $(WARN) -Iinclude -I$(B)/boot
+CTL_CFLAGS = -std=gnu11 -O2 -g $(WARN) -Iinclude -I$(B)/boot \
+	-Idrivers/nvme/interceptors
 CTL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/sluicectl/*.c))
 
 $(B)/tools/%.o: tools/%.c | $(B)/boot/version.h
@@ -239,6 +240,7 @@ gate_command_test_EXTRA = $(gate_test_EXTRA)
 gate_table_test_EXTRA = $(gate_test_EXTRA)
 gate_control_test_EXTRA = $(gate_test_EXTRA)
 trace_test_EXTRA = $(call host_plugins,trace) $(call host_fakes,nvme_io)
+trace_ring_test_EXTRA = $(trace_test_EXTRA)
 pci_test_EXTRA = $(call host_core,pci pci_bus pci_config \
 	pci_route pci_trap) $(call host_fakes,pci)
 pci_move_test_EXTRA = $(pci_test_EXTRA)
@@ -337,7 +339,7 @@ PYTEST = $(PYTHON) -m pytest -o cache_dir=$(B)/pytest
 # As many at once; PYTEST_FLAGS="-n 0": one after the other.
 SYSTEM_PYTEST = $(PYTEST) -n 2 --durations=10 $(PYTEST_FLAGS)
 
-unit: $(UNIT_TESTS) $(TSAN_TESTS)
+unit: $(UNIT_TESTS) $(TSAN_TESTS) $(B)/sluicectl
 	$(PYTEST) -q $(PYTEST_FLAGS) tests/unit
 
 system: all guests

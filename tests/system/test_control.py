@@ -61,9 +61,9 @@ def test_the_log_is_the_one_on_the_console(sluice):
 def test_the_log_is_followed(sluice):
     refused = "of=/dev/disk/by-partlabel/readonly bs=4k count=1 oflag=direct"
     sluice.guest.check(
-        f"sluicectl log -f >/tmp/log & dd if=/dev/zero {refused}; "
+        f"( sluicectl log -f >/tmp/log & dd if=/dev/zero {refused}; "
         "until grep -q 'refused Write' /tmp/log; do usleep 10000; done; "
-        "kill $!")
+        "kill $! )")
 
 
 def test_nvme_cli_reads_the_same(sluice):

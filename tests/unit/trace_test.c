@@ -41,7 +41,6 @@ TEST(only_on_time_and_off_are_taken)
 	CHECK_EQ(configure("trace", ""), -1);
 	CHECK_EQ(configure("trace", "yes"), -1);
 	CHECK_EQ(configure("trace", "On"), -1);
-	CHECK_EQ(configure("trace.opcodes", "on"), -1);
 }
 
 TEST(completions_are_asked_for_only_when_they_are_looked_at)

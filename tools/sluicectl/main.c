@@ -44,21 +44,35 @@ static void print_help(void)
 {
 	printf("Usage: %s [-d DEVICE] [--json] COMMAND\n\n", program);
 	for (u32 i = 0; i < ARRAY_COUNT(commands); i++)
-		printf("  %-8s %-24s %s\n", commands[i]->name,
-		       commands[i]->usage, commands[i]->what);
-	printf("  %-8s %-24s %s\n\n", "PLUG-IN", "[list | ORDER]",
+		printf("  %-8s %s\n  %-8s   %s\n", commands[i]->name,
+		       commands[i]->usage, "", commands[i]->what);
+	printf("  %-8s %s\n  %-8s   %s\n\n", "PLUG-IN", "list|ORDER", "",
 	       "gate, overlay, fault and others: see the manual");
 	printf("  -d, --device DEVICE  the controller: /dev/nvme0\n"
 	       "  -j, --json           for programs\n"
 	       "  -h, --help           this\n");
 }
 
-static enum result run(int argc, char **argv)
+static const struct command *find(const char *name)
 {
 	for (u32 i = 0; i < ARRAY_COUNT(commands); i++)
-		if (!strcmp(argv[0], commands[i]->name))
-			return commands[i]->run(argc - 1, argv + 1);
-	return plugin_run(argv[0], argc - 1, argv + 1);
+		if (!strcmp(name, commands[i]->name))
+			return commands[i];
+	return NULL;
+}
+
+static enum result run(const char *device, int argc, char **argv)
+{
+	const struct command *command = find(argv[0]);
+	enum result result = RESULT_GOOD;
+
+	if (!command || !command->needs_sluice ||
+	    command->needs_sluice(argc - 1, argv + 1))
+		result = channel_open(device);
+	if (result)
+		return result;
+	return command ? command->run(argc - 1, argv + 1) :
+		plugin_run(argv[0], argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
@@ -70,7 +84,6 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	const char *device = NULL;
-	enum result result;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+d:jh", options,
@@ -88,6 +101,5 @@ int main(int argc, char **argv)
 	if (optind == argc)
 		return fail(RESULT_USAGE, "a command is missing: %s --help",
 			    program);
-	result = channel_open(device);
-	return result ? result : run(argc - optind, argv + optind);
+	return run(device, argc - optind, argv + optind);
 }

@@ -15,7 +15,7 @@ _sluicectl()
 		words=-f
 		;;
 	trace)
-		words="list save follow summary export"
+		words="list start stop save follow summary export"
 		;;
 	gate)
 		words="list ro none"

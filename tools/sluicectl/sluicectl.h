@@ -23,6 +23,8 @@ struct command {
 	const char *name, *usage, *what;
 	/* argv[0] is the first word after the command's name. */
 	enum result (*run)(int argc, char **argv);
+	/* NULL: always. Otherwise it may do without. */
+	bool (*needs_sluice)(int argc, char **argv);
 };
 
 extern const struct command version_command, status_command, list_command,

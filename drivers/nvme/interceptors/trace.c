@@ -9,12 +9,16 @@
  * "trace = time" how long answers have taken. Errors are known with either;
  * otherwise completions are not looked at. What a plug-in before it in the
  * chain has refused, trace does not see.
+ *
+ *	trace.ring = 65536	the last commands are kept for sluicectl
+ *	trace.latency = on	when they are answered, with status and time
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nvme_io.h"
+#include "trace_ring.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -27,6 +31,7 @@ struct trace {
 	u64 errors;
 	u64 timed, total_us, longest_us;	/* answers */
 	u64 told;			/* commands when last logged */
+	struct trace_ring ring;
 };
 
 struct opcode {
@@ -94,7 +99,9 @@ static int configure(u32 line, const char *key, const char *value, char *why,
 	};
 
 	(void)line;
-	for (u32 i = 0; !strcmp(key, "trace") && i < COUNT(values); i++) {
+	if (strcmp(key, "trace"))
+		return trace_ring_configure(key, value, why, why_size);
+	for (u32 i = 0; i < COUNT(values); i++) {
 		if (strcmp(value, values[i]))
 			continue;
 		wants = i;
@@ -240,6 +247,8 @@ static enum nvme_io_verdict on_command(void *interceptor,
 
 	count(trace, cmd);
 	*nvme_io_req_private(req, &trace->interceptor) = nvme_io_now_us();
+	if (!trace_ring_wants_latency())
+		trace_ring_add(&trace->ring, trace->host, cmd, 0, NULL);
 	return NVME_IO_PASS;
 }
 
@@ -262,17 +271,62 @@ static void on_complete(void *interceptor, struct nvme_request *req,
 
 	if (completion->status != NVME_IO_SUCCESS)
 		add(&trace->errors, 1);
+	if (trace_ring_wants_latency())
+		trace_ring_add(&trace->ring, trace->host, cmd, started,
+			       completion);
 	if (wants == WANTS_LINES)
 		log_line(trace, cmd, completion->status, started);
-	else if (started)
+	else if (wants == WANTS_TIMES && started)
 		time_answer(trace, started);
 }
+
+/* ---- Control -------------------------------------------------------- */
+
+/* What is counted, of commands and of records. */
+static bool ask(void *interceptor, struct nvme_io_answer *answer)
+{
+	struct trace *trace = interceptor;
+	u64 next = __atomic_load_n(&trace->ring.next, __ATOMIC_RELAXED);
+	u32 size = trace->ring.size;
+
+	if (answer->verb == TRACE_VERB_RECORDS) {
+		trace_ring_read(&trace->ring, answer);
+		return true;
+	}
+	if (!answer->first)
+		nvme_io_answer_line(answer,
+			"admin=%lu\treads=%lu\twrites=%lu\tothers=%lu\t"
+			"errors=%lu\tring=%u\trecords=%lu\tlost=%lu\t"
+			"latency=%s\trecording=%s", get(&trace->admin),
+			get(&trace->reads), get(&trace->writes),
+			get(&trace->others), get(&trace->errors), size, next,
+			next > size ? next - size : 0,
+			trace_ring_wants_latency() ? "on" : "off",
+			size && !trace->ring.is_stopped ? "on" : "off");
+	return !answer->verb;
+}
+
+static int order(void *interceptor, const char *text, char *why,
+		 size_t why_size)
+{
+	struct trace *trace = interceptor;
+
+	if (trace_ring_order(&trace->ring, text))
+		return 0;
+	snprintf(why, why_size, "%s", trace->ring.size ?
+		 "expected start or stop" :
+		 "there is no ring: trace.ring = RECORDS in sluice.conf");
+	return -1;
+}
+
+static const struct nvme_io_control control = { .ask = ask, .order = order };
 
 static int attach(struct nvme_host *host)
 {
 	struct trace *trace = calloc(1, sizeof(*trace));
+	bool wants_completions = wants || trace_ring_wants_latency();
 
-	if (!trace)
+	if (!trace || trace_ring_init(&trace->ring, host))
 		return -1;
 	trace->host = host;
 	trace->interceptor = (struct nvme_io_interceptor){
@@ -280,9 +334,10 @@ static int attach(struct nvme_host *host)
 		.on_init = on_init,
 		.can_stop = can_stop,
 		.needs = NVME_IO_CONCURRENT |
-			 (wants ? NVME_IO_NEEDS_COMPLETIONS : 0),
+			 (wants_completions ? NVME_IO_NEEDS_COMPLETIONS : 0),
 		.on_command = on_command,
-		.on_complete = wants ? on_complete : NULL,
+		.on_complete = wants_completions ? on_complete : NULL,
+		.control = &control,
 	};
 	nvme_io_install_interceptor(host, &trace->interceptor);
 	return 0;
