@@ -21,7 +21,8 @@ endif
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 
-.PHONY: all run test unit fuzz system guests deps format lint clean help FORCE
+.PHONY: all run test unit fuzz system guests bench deps format lint clean \
+	help FORCE
 all: $(B)/sluice.efi $(B)/sluicectl
 
 help:
@@ -32,6 +33,7 @@ help:
 	echo 'make unit       tests on the host, with ASan, UBSan and TSan'
 	echo 'make fuzz       each fuzz target for FUZZ_SECONDS (60); FUZZ=name: one'
 	echo 'make system     tests in QEMU'
+	echo 'make bench      with Sluice beside without: build/bench/bench.txt'
 	echo 'make deps       install what is missing'
 	echo 'make format     clang-format everything'
 	echo 'make lint       includes, headers, formatting, scripts'
@@ -353,6 +355,11 @@ test: deps
 guests:
 	-$(PYTHON) tools/kernel.py
 	-$(PYTHON) tools/backports.py
+
+bench:
+	tools/deps.sh gnuplot-nox
+	$(MAKE) all
+	$(PYTHON) tests/bench/bench.py
 
 run: deps
 	$(MAKE) all

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs the Debian packages that `make run` and `make test` need and that
-# are missing; where it may not, prints the command and stops.
+# are missing, and those that it is given; where it may not, prints the
+# command and stops.
 set -eu
 
 packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils qemu-system-x86 ovmf
@@ -9,7 +10,7 @@ packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils qemu-system
 	python3 python3-pytest python3-pytest-xdist clang libclang-rt-14-dev"
 
 missing=""
-for package in $packages; do
+for package in $packages "$@"; do
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" \
 		2>/dev/null || true)
 	[ "$status" = installed ] || missing="$missing $package"

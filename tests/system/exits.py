@@ -4,12 +4,14 @@ every exit and, one instruction at a time, of what Sluice then executes; its
 NVMe controller tells of the commands it gets and where their data is. Nothing
 here is Sluice's own count.
 """
+import os
 import re
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from machine import LOGS
+from machine import COMMAND_DEADLINE, LOGS, Trouble
 
 NAMES = {0x60: "interrupt", 0x61: "nmi", 0x72: "cpuid", 0x7b: "port",
          0x7c: "msr"}
@@ -20,6 +22,7 @@ SLUICE = "0x1000000..0x3fffffff"
 EXITS = "in_asm"
 COMMANDS = "trace:pci_nvme_io_cmd,trace:pci_nvme_map_addr"
 INSTRUCTIONS = "exec,nochain"
+POLL = 0.01     # seconds: a file wakes nobody up
 COMMAND = b"pci_nvme_io_cmd "
 LINE = re.compile(
     rb"vmexit\((?P<code>\w+), \w+, (?P<address>\w+), \w+\)|"
@@ -58,7 +61,6 @@ class Exits:
         self.path = LOGS / f"{name}.exits.log"
         LOGS.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
-        self.seen = 0
         # What the log is for otherwise is of no interest.
         self.arguments = ["-dfilter", SLUICE, "-D", str(self.path)]
 
@@ -74,17 +76,20 @@ class Exits:
         machine.monitor("singlestep off")
         count(self.take(), sluice_memory(machine), sample)
 
-    def count_commands(self):
-        """Since watch() began; cheap enough to be asked again and again."""
+    def expect_commands(self, count, deadline=COMMAND_DEADLINE):
+        """As many more of the guest's, within watch()."""
+        end = time.monotonic() + deadline
         with open(self.path, "rb") as log:
-            log.seek(self.seen)
-            return log.read().count(COMMAND)
+            log.seek(0, os.SEEK_END)
+            while count > 0:
+                count -= log.read().count(COMMAND)
+                if time.monotonic() > end:
+                    raise Trouble(f"{count} commands missing: {self.path}")
+                time.sleep(POLL)
 
     def take(self):
-        with open(self.path, "rb") as log:
-            log.seek(self.seen)
-            text = log.read()
-        self.seen += len(text)
+        text = self.path.read_bytes()
+        os.truncate(self.path, 0)
         return text
 
 

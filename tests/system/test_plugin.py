@@ -40,7 +40,8 @@ def build(folder, interceptors):
         newlib.symlink_to("../newlib")
     name = folder.relative_to(ROOT)
     subprocess.run(["make", "-s", f"B={name}", f"INTERCEPTORS={interceptors}",
-                    f"{name}/sluice.efi"], cwd=ROOT, check=True)
+                    f"{name}/sluice.efi"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
     return folder / "sluice.efi"
 
 

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sluice beside the bare machine, in one run: writes bench.txt, bench.json
+and bench.png. BENCH_ROUNDS and BENCH_SECONDS make it longer or shorter.
+"""
+import json
+import subprocess
+
+import counts
+import growth
+import idle
+import jobs
+import limit
+import picture
+import rig
+import startup
+import table
+from lab import ROOT, Lab
+
+
+def about():
+    def first_line(*command):
+        return subprocess.run(command, check=True, capture_output=True,
+                              text=True, cwd=ROOT).stdout.split("\n")[0]
+
+    qemu, _ = first_line("qemu-system-x86_64", "--version").split(" (")
+    return (f"Sluice {first_line('git', 'describe', '--always', '--dirty')}, "
+            f"{qemu}\n"
+            f"Medians of {rig.ROUNDS} rounds of {rig.SECONDS:g} s, the "
+            "machines taking turns.\n")
+
+
+def measure(lab):
+    results = {"about": about(), "speed": {}, "counts": {}, "idle": {}}
+    for cpus in sorted({job.cpus for job in jobs.JOBS}):
+        chosen = [job for job in jobs.JOBS if job.cpus == cpus]
+        with rig.machines(lab, cpus) as systems:
+            results["speed"] |= jobs.compare(systems, chosen)
+            results["counts"] |= counts.of_jobs(systems, chosen)
+            results["idle"][cpus] = idle.measure(systems["direct"], cpus)
+            if cpus == 1:
+                results["limit"] = limit.measure(systems)
+    results["startup"] = startup.measure(lab)
+    results["growth"] = growth.measure(lab)
+    results["limit"]["ratio"] = limit.ratios(results)
+    return results
+
+
+def main():
+    rig.FOLDER.mkdir(parents=True, exist_ok=True)
+    lab = Lab(ROOT / "build" / "sluice.efi")
+    lab.files(b"")              # made once, before machines want it at once
+    results = measure(lab)
+    text = table.text(results)
+    (rig.FOLDER / "bench.json").write_text(json.dumps(results, indent=1))
+    (rig.FOLDER / "bench.txt").write_text(text)
+    picture.draw(results, rig.FOLDER / "bench.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

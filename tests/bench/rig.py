@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The machines that are compared: one without Sluice, one where the drive
+posts completions to the guest itself, one where Sluice relays them.
+"""
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system"))
+from exits import Exits                                   # noqa: E402
+from lab import GATE, NEXT, config                        # noqa: E402
+from machine import BUILD                                 # noqa: E402
+from mkdisk import MIB, Partition                         # noqa: E402
+
+FOLDER = BUILD / "bench"
+OPEN = "/dev/disk/by-partlabel/open"
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
+SECONDS = float(os.environ.get("BENCH_SECONDS", 2))
+# Enough for dd, and for gate to have rules.
+PARTITIONS = [Partition("open", 32 * MIB), Partition("readonly", MIB),
+              Partition("hidden", MIB)]
+PREPARE = """
+mkdir -p /mnt && mount -o ro /dev/disk/by-partlabel/tools /mnt &&
+dd if=/dev/disk/by-partlabel/limit of=/tmp/limit bs=1M &&
+chmod +x /tmp/limit"""
+STARTED = time.monotonic()
+
+# On this QEMU `intercept` is sound as long as nobody sends an INIT after the
+# operating system has started its CPUs: Linux does so for none of this.
+DIRECT = {"chain": "gate"}
+MACHINES = {
+    "bare": {},
+    "direct": DIRECT,
+    "relayed": DIRECT | {"chain": "gate, trace", "trace": "time",
+                         "completions": "relayed"},
+}
+
+
+def say(text):
+    """What is going on, to whoever waits."""
+    minutes, seconds = divmod(int(time.monotonic() - STARTED), 60)
+    print(f"  {minutes:2}:{seconds:02}  {text}", file=sys.stderr, flush=True)
+
+
+def at_once(function, values):
+    """Where only the result counts, not the time it takes."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, values))
+
+
+def limit_program():
+    """Small enough to be a partition's content."""
+    path = FOLDER / "limit"
+    subprocess.run(["gcc", "-static", "-O2", "-s", "-Wall", "-Wextra",
+                    "-Werror", HERE / "limit.c", "-o", path], check=True)
+    return Partition("limit", 2 * MIB, path.read_bytes())
+
+
+@contextmanager
+def machine(lab, name, keys, partitions, **options):
+    """Up to the shell, and ready to have its exits counted."""
+    name = f"bench-{name}"
+    exits = Exits(name)
+    devices = [*options.pop("devices", ()), *exits.arguments]
+    with lab.boot(name, conf=config(*GATE, **keys, **NEXT),
+                  partitions=partitions, devices=devices,
+                  **{"cpus": 1, **options}) as system:
+        system.exits = exits
+        yield system
+
+
+@contextmanager
+def machines(lab, cpus):
+    """All of MACHINES, side by side; one at a time has work to do."""
+    say(f"boot three machines, CPUs: {cpus}")
+    partitions = [*lab.partitions(), limit_program()]
+    with ExitStack() as stack:
+        def enter(name):
+            mode = "plain" if name == "bare" else "sluice"
+            return stack.enter_context(
+                machine(lab, f"{name}-{cpus}", MACHINES[name], partitions,
+                        mode=mode, cpus=cpus))
+
+        systems = dict(zip(MACHINES, at_once(enter, MACHINES)))
+        for system in systems.values():
+            system.guest.check(PREPARE)
+        yield systems

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The results as text, in 80 columns."""
+import goals
+
+# Trapped memory is doorbells while I/O is under way.
+CAUSES = {"memory": "doorb.", "apic": "APIC", "interrupt": "int."}
+NAME, CELLS = 30, 49            # characters
+
+
+def text(results):
+    parts = (speed, counts, growth, idle, startup, cost, judged)
+    return "\n".join([results["about"], *("\n".join(part(results)) + "\n"
+                                          for part in parts)])
+
+
+def line(name, *cells):
+    width = min(9, CELLS // len(cells))
+    return f"{name:<{NAME}}" + "".join(f"{cell:>{width}}" for cell in cells)
+
+
+def speed(results):
+    yield line("I/O operations per second", "bare", "direct", "ratio",
+               "limit", "relayed", "ratio")
+    for job, found in results["speed"].items():
+        iops, ratio = found["iops"], found["ratio"]
+        yield line(job, f"{iops['bare']:.0f}", f"{iops['direct']:.0f}",
+                   f"{ratio['direct']:.2f}",
+                   f"{results['limit']['ratio'][job]:.2f}",
+                   f"{iops['relayed']:.0f}", f"{ratio['relayed']:.2f}")
+
+
+def counts(results):
+    yield line("For one I/O operation", "exits", *CAUSES.values(), "other",
+               "instr.", "copied")
+    for job, modes in results["counts"].items():
+        for mode, found in modes.items():
+            yield line(job if mode == "direct" else f"  {mode}",
+                       *per_command(found))
+
+
+def per_command(found):
+    exits = dict(found["exits"])
+    total = sum(exits.values())
+    named = [exits.pop(cause, 0) for cause in CAUSES]
+    return (*(f"{n:.2f}" for n in (total, *named, sum(exits.values()))),
+            f"{found['instructions']:.0f}", f"{found['copied_bytes']:.0f}")
+
+
+def growth(results):
+    some = next(iter(results["growth"].values()))
+    yield line("For one 4 KiB read, with", *some)
+    for kind, found in results["growth"].items():
+        yield line(f"{kind}: exits", *(f"{sum(f['exits'].values()):.2f}"
+                                       for f in found.values()))
+        yield line("  instructions", *(f"{f['instructions']:.0f}"
+                                       for f in found.values()))
+
+
+def idle(results):
+    yield "Idle, exits per second and CPU"
+    for cpus, exits in results["idle"].items():
+        causes = ", ".join(f"{cause} {rate:.1f}"
+                           for cause, rate in exits.items()) or "none"
+        yield line(f"  CPUs: {cpus}", f"{sum(exits.values()):.1f}",
+                   f"  {causes}")
+
+
+def startup(results):
+    found = results["startup"]
+    seconds = found["seconds"]
+    yield line("Power-on to shell, seconds", f"{seconds['bare']:.1f}",
+               f"{seconds['direct']:.1f}", f"{found['ratio']:.2f}")
+    yield line("Guest memory taken, KiB", "",
+               f"{found['memory_taken'] / 1024:.0f}")
+    yield line("sluice.efi, KiB", "", f"{found['image_size'] / 1024:.0f}")
+
+
+def cost(results):
+    found = results["limit"]
+    yield (f"An exit that does nothing costs {found['exit_us']:.1f} us, and "
+           f"{found['page_us']:.2f} us for each page that is")
+    yield (f"touched again; with a 4 KiB read after it "
+           f"{found['exit_in_read_us']:.1f} us. The limit is what one such")
+    yield "exit for each doorbell leaves of the bare machine's operations."
+
+
+def judged(results):
+    yield f"{'Goals':<44}{'goal':>9}{'found':>9}"
+    for goal in goals.judge(results):
+        yield (f"{goal.name:<44}" + f"{goal.sign} {goal.bound:g}".rjust(9) +
+               f"{goal.found:>9.4g}  " +
+               ("reached" if goal.is_reached() else "missed"))
