@@ -311,10 +311,12 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(FUZZ_NAMES)
 
 selector_fuzz_EXTRA = $(B)/fuzz/tests/unit/fake_nvme_io.o
-$(foreach name,registers commands gate,$(eval $(name)_fuzz_EXTRA = \
+$(foreach name,registers commands gate control,$(eval $(name)_fuzz_EXTRA = \
 	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/drivers/nvme/io.o \
 	$(B)/fuzz/tests/fuzz/guest.o))
 gate_fuzz_EXTRA += $(subst $(B)/host/,$(B)/fuzz/,$(call host_plugins,gate))
+control_fuzz_EXTRA += $(subst $(B)/host/,$(B)/fuzz/,\
+	$(call host_plugins,gate) $(call host_plugins,trace))
 
 $(B)/fuzz/%: CC = $(CLANG)
 $(B)/fuzz/%.o: %.c

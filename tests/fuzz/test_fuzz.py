@@ -14,7 +14,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 FUZZ = ROOT / "build" / "fuzz"
 SEEDS = ROOT / "tests" / "fuzz" / "seeds"
-COUNTS = {"registers": 2000, "commands": 3000, "gate": 2000}
+COUNTS = {"registers": 2000, "commands": 3000, "gate": 2000,
+          "control": 2000}
 COUNT_OTHERS = 3000
 NOISE_COUNT = 64
 NOISE_SIZE = 1200
