@@ -92,6 +92,13 @@ struct vt {
 	/* Once, before any CPU: tables that all CPUs share. -ENOMEM. */
 	int (*init)(void);
 
+	/*
+	 * After init(). NULL: an INIT to a CPU of ours goes no further than
+	 * cpu->host_init, be it in its guest, in the host or waiting. Or why
+	 * it would take the CPU out of Sluice. Not there with startup_exits.
+	 */
+	const char *(*init_escapes)(void);
+
 	/* For each CPU, on the BSP: its control block. -ENOMEM. */
 	int (*cpu_init)(struct cpu *cpu);
 
@@ -147,7 +154,7 @@ struct vt {
 
 	/*
 	 * NMIs always exit, and set cpu->host_nmi. This waits in the host
-	 * until that is set; not there with startup_exits.
+	 * until that or cpu->host_init is set; not there with startup_exits.
 	 */
 	void (*wait_for_nmi)(struct cpu *cpu);
 };

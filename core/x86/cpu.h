@@ -49,6 +49,7 @@ struct cpu {
 	/* idt.c: what arrived while the host let it in. */
 	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */
 	u32 host_nmi;
+	u32 host_init;			/* also by an exit */
 };
 
 /* The CPU this code runs on; only on a stack of ours, after launch. */

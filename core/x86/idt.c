@@ -82,9 +82,15 @@ static bool rip_is_in(const struct frame *frame, const u8 *start,
 	return frame->rip >= (u64)start && frame->rip < (u64)end;
 }
 
-static void nmi_arrived(struct frame *frame)
+static bool is_init(const struct frame *frame)
 {
-	WRITE_ONCE(cpu_this()->host_nmi, 1);
+	/* An interrupt on the same vector has no error code: 0. */
+	return frame->vector == VECTOR_SX && frame->error == SX_INIT_REDIRECTED;
+}
+
+static void set_and_wake(u32 *flag, struct frame *frame)
+{
+	WRITE_ONCE(*flag, 1);
 	/* Between looking for work and hlt: the hlt would sleep through it. */
 	if (rip_is_in(frame, svm_sleep_start, svm_sleep_end))
 		frame->rip = (u64)svm_sleep_end;
@@ -96,7 +102,11 @@ static void nmi_arrived(struct frame *frame)
 void idt_arrived(struct frame *frame)
 {
 	if (frame->vector == VECTOR_NMI) {
-		nmi_arrived(frame);
+		set_and_wake(&cpu_this()->host_nmi, frame);
+		return;
+	}
+	if (is_init(frame)) {
+		set_and_wake(&cpu_this()->host_init, frame);
 		return;
 	}
 	/* Nothing between the labels can fault: it is an interrupt, even on

@@ -100,6 +100,14 @@ static bool handle_requests(struct cpu *cpu)
 	return irq_sync_exits(cpu) || worked;
 }
 
+/* One that came by itself, not through smp_send_init(): a SIPI that was sent
+ * after it may be here already, and is kept. */
+static void init_arrived(struct cpu *cpu)
+{
+	WRITE_ONCE(cpu->host_init, 0);
+	store(&cpu->init_pending, 1);
+}
+
 void smp_enter_guest(struct cpu *cpu)
 {
 	/*
@@ -107,6 +115,8 @@ void smp_enter_guest(struct cpu *cpu)
 	 * flag before they look at in_guest: one of the two sees the other.
 	 */
 	for (;;) {
+		if (READ_ONCE(cpu->host_init))
+			init_arrived(cpu);
 		store(&cpu->in_guest, 1);
 		if (!handle_requests(cpu))
 			break;

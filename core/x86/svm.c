@@ -2,7 +2,7 @@
 /*
  * AMD SVM behind include/vt.h: running the guest and telling why it came
  * out. The guest's state at launch and after INIT is svm_state.c's, MSRs and
- * CPUID are svm_hide.c's. Sections: APM vol. 2.
+ * CPUID are svm_hide.c's, INIT itself svm_redirect.c's. Sections: APM vol. 2.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 void svm_run(struct cpu *cpu, hpa_t vmcb);
 void svm_take_interrupt(void);
-void svm_take_nmi_and_smi(void);
+void svm_take_nmi_smi_and_init(void);
 void svm_sleep(const u32 *host_nmi);
 
 static u8 *io_map;
@@ -65,6 +65,7 @@ static int init(void)
 	io_map = page_alloc(SVM_IO_MAP_PAGES);
 	if (!io_map)
 		return -ENOMEM;
+	svm_redirect_init();
 	return svm_hide_init();
 }
 
@@ -80,6 +81,8 @@ static void set_intercepts(struct vmcb *vmcb)
 		BIT(SVM_INTERCEPT_VMLOAD) | BIT(SVM_INTERCEPT_VMSAVE) |
 		BIT(SVM_INTERCEPT_STGI) | BIT(SVM_INTERCEPT_CLGI) |
 		BIT(SVM_INTERCEPT_SKINIT);
+	if (!svm_redirect_is_missing())
+		vmcb->intercept3 |= BIT(SVM_INTERCEPT_INIT);
 }
 
 static int vcpu_init(struct cpu *cpu)
@@ -328,10 +331,15 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	case SVM_EXIT_INTR:
 		exit->reason = VT_EXIT_INTERRUPT;
 		break;
+	case SVM_EXIT_INIT:
+		/* Should the exit have used it up, no #SX follows. */
+		cpu->host_init = 1;
+		svm_take_nmi_smi_and_init();
+		break;
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_SMI:
 		/* Still pending: take it here (15.13, 15.22). */
-		svm_take_nmi_and_smi();
+		svm_take_nmi_smi_and_init();
 		break;
 	case SVM_EXIT_IRET:
 		iret_exited(cpu);
@@ -457,6 +465,7 @@ const struct vt svm = {
 	.is_there = is_there,
 	.probe = probe,
 	.init = init,
+	.init_escapes = svm_redirect_is_missing,
 	.cpu_init = vcpu_init,
 	.capture = svm_capture,
 	.run = run,

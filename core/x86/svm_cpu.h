@@ -26,6 +26,11 @@ enum insn_mode svm_mode(const struct vmcb *vmcb);
 void svm_load_context(struct cpu *cpu);
 void svm_load_paging(struct cpu *cpu, struct vt_paging *paging);
 
+/* svm_redirect.c */
+void svm_redirect_init(void);
+const char *svm_redirect_is_missing(void);	/* NULL, or why */
+void svm_redirect_enable(void);
+
 /* svm_hide.c */
 int svm_hide_init(void);
 hpa_t svm_hide_msr_map(void);

@@ -84,19 +84,19 @@ svm_window_end:
 	clgi
 	ret
 
-/* void svm_take_nmi_and_smi(void): whatever is pending of these. */
-	.globl svm_take_nmi_and_smi
-	.hidden svm_take_nmi_and_smi
-	.type svm_take_nmi_and_smi, @function
-svm_take_nmi_and_smi:
+/* void svm_take_nmi_smi_and_init(void): whatever is pending of these. */
+	.globl svm_take_nmi_smi_and_init
+	.hidden svm_take_nmi_smi_and_init
+	.type svm_take_nmi_smi_and_init, @function
+svm_take_nmi_smi_and_init:
 	stgi
 	nop
 	clgi
 	ret
 
 /*
- * void svm_sleep(const u32 *host_nmi): until an NMI. One that comes between
- * the look and the hlt is sent to svm_sleep_end by its handler (idt.c).
+ * void svm_sleep(const u32 *host_nmi): until an NMI or INIT. One that comes
+ * between the look and the hlt is sent to svm_sleep_end by its handler (idt.c).
  */
 	.globl svm_sleep
 	.hidden svm_sleep

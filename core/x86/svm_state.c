@@ -36,6 +36,7 @@ void svm_capture(struct cpu *cpu)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, page_hpa(svm->host_save).v);
 	__asm__ volatile("clgi" ::: "memory");
+	svm_redirect_enable();
 	capture_segments(vmcb);
 	vmcb->efer = rdmsr(MSR_EFER);
 	vmcb->cr0 = read_cr0();

@@ -15,6 +15,7 @@
 #define MSR_SMM_CTL 0xc0010116
 #define MSR_VM_HSAVE_PA 0xc0010117
 #define MSR_SVM_KEY 0xc0010118
+#define VM_CR_R_INIT BIT(1)
 #define VM_CR_LOCK BIT(3)
 #define VM_CR_SVMDIS BIT(4)
 

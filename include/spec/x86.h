@@ -98,6 +98,7 @@
 /* CPUID, vol. 3, appendix E */
 #define CPUID_1_ECX_XSAVE BIT(26)
 #define CPUID_1_ECX_OSXSAVE BIT(27)
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
 #define CPUID_7_ECX_OSPKE BIT(4)
 #define CPUID_80000001_ECX_SVM BIT(2)
 #define CPUID_80000001_ECX_SKINIT BIT(12)
@@ -116,12 +117,15 @@ enum x86_vector {
 	VECTOR_UD = 6,
 	VECTOR_GP = 13,
 	VECTOR_PF = 14,
+	VECTOR_SX = 30,
 };
 
 /* 8.4.2 */
 #define PF_PRESENT BIT(0)
 #define PF_WRITE BIT(1)
 #define PF_USER BIT(2)
+
+#define SX_INIT_REDIRECTED 1	/* error code, 15.28 */
 
 /* Page table entries, 5.3 and 5.4 */
 #define PTE_PRESENT BIT(0)

@@ -305,6 +305,57 @@ TEST(the_bootstrap_processor_runs_on_from_its_reset_vector)
 	CHECK_STR(done, "RA");
 }
 
+/* The processor's own, where it is intercepted. */
+static void take_init(void)
+{
+	ap->host_init = 1;
+	on_sleep = send_sipi_08;
+}
+
+TEST(an_init_that_came_by_itself_is_one_like_any_other)
+{
+	start();
+	enter(ap);
+	ap->host_init = 1;
+	smp_left_guest(ap);
+	on_sleep = send_sipi_08;
+	enter(ap);
+	CHECK_STR(done, "RAwS");
+	CHECK_EQ(ap->host_init, 0);
+	CHECK_EQ(ap->state, CPU_RUNNING);
+}
+
+TEST(the_sipi_of_an_init_that_came_by_itself_may_be_faster)
+{
+	start();
+	enter(ap);
+	ap->host_init = 1;
+	smp_send_startup(ap, 0x9f);
+	leave(ap);
+	enter(ap);
+	CHECK_STR(done, "RAS");
+	CHECK_EQ(start_vector, 0x9f);
+}
+
+TEST(an_init_to_a_cpu_that_waits_begins_the_wait_again)
+{
+	start();
+	smp_send_init(ap);
+	leave(ap);
+	on_sleep = take_init;
+	enter(ap);
+	CHECK_STR(done, "RAwRAwS");
+}
+
+TEST(an_init_while_the_host_works_is_seen_before_the_guest_runs)
+{
+	start();
+	ap->flush_requested++;
+	on_flush = take_init;
+	enter(ap);
+	CHECK_STR(done, "FRAwS");
+}
+
 TEST(an_init_to_oneself_needs_no_kick)
 {
 	start();

@@ -29,6 +29,8 @@ static u8 code[INSN_LENGTH_MAX];
 static u64 msr_value;
 static bool msr_is_there;
 static u32 cpuid_regs[4];
+static u64 vm_cr, vm_cr_bits;	/* those it keeps */
+static bool init_is_pending;
 
 static struct vmcb *vmcb(void)
 {
@@ -67,9 +69,15 @@ void svm_take_interrupt(void)
 	pending_vector = 0;
 }
 
-void svm_take_nmi_and_smi(void)
+/* With GIF set (15.17): an INIT that is not redirected ends everything. */
+void svm_take_nmi_smi_and_init(void)
 {
-	cpu.host_nmi = 1;
+	CHECK(!init_is_pending || (vm_cr & VM_CR_R_INIT));
+	if (init_is_pending)
+		cpu.host_init = 1;
+	else
+		cpu.host_nmi = 1;
+	init_is_pending = false;
 }
 
 void svm_sleep(const u32 *host_nmi)
@@ -119,12 +127,13 @@ void cpuid(u32 leaf, u32 subleaf, u32 regs[4])
 
 u64 rdmsr(u32 index)
 {
-	return msr_value;
+	return index == MSR_VM_CR ? vm_cr : msr_value;
 }
 
 void wrmsr(u32 index, u64 value)
 {
-	FAIL("wrmsr of %#x", index);
+	CHECK_EQ(index, MSR_VM_CR);
+	vm_cr = (vm_cr & ~vm_cr_bits) | (value & vm_cr_bits);
 }
 
 bool msr_read_safe(u32 index, u64 *value)
@@ -162,6 +171,7 @@ static void start(void)
 	next_exit = SVM_EXIT_SMI;
 	next_event = 0;
 	guest_if = true;
+	init_is_pending = false;
 	CHECK_EQ(svm.init(), 0);
 	CHECK_EQ(svm.cpu_init(&cpu), 0);
 }
@@ -349,6 +359,58 @@ TEST(an_i_o_exit_names_port_size_and_direction)
 	CHECK_EQ(last.io.size, 2);
 	CHECK(last.io.is_write && !last.io.is_string);
 	CHECK_EQ(last.length, 2);
+}
+
+/* ---- INIT ----------------------------------------------------------------------- */
+
+static const struct {
+	u64 bits;		/* of VM_CR that stick */
+	u32 ecx;		/* of CPUID 1 */
+	bool escapes;
+} processors[] = {
+	{ VM_CR_R_INIT, 0, false },
+	{ 0, 0, true },
+	{ 0, CPUID_1_ECX_HYPERVISOR, true },
+	/* KVM keeps every bit, and acts on two of them. */
+	{ BITS(4, 0), CPUID_1_ECX_HYPERVISOR, true },
+};
+
+TEST(inits_are_intercepted_where_the_processor_redirects_them)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(processors); i++) {
+		vm_cr = VM_CR_LOCK;
+		vm_cr_bits = processors[i].bits;
+		cpuid_regs[CPUID_ECX] = processors[i].ecx;
+		start();
+		CHECK_EQ(svm.init_escapes() != NULL, processors[i].escapes);
+		CHECK_EQ(!!(vmcb()->intercept3 & BIT(SVM_INTERCEPT_INIT)),
+			 !processors[i].escapes);
+		/* Until this CPU is ours, an #SX would be the firmware's. */
+		CHECK_EQ(vm_cr, VM_CR_LOCK);
+		svm_redirect_enable();
+		CHECK_EQ(vm_cr, VM_CR_LOCK | (processors[i].escapes
+					      ? 0 : VM_CR_R_INIT));
+	}
+}
+
+TEST(an_init_that_exits_is_noted_and_no_longer_pending)
+{
+	vm_cr_bits = VM_CR_R_INIT;
+	start();
+	svm_redirect_enable();
+	init_is_pending = true;
+	CHECK_EQ(run(SVM_EXIT_INIT), VT_EXIT_HANDLED);
+	CHECK_EQ(cpu.host_init, 1);
+	CHECK_EQ(cpu.host_nmi, 0);
+	CHECK(!init_is_pending);
+}
+
+TEST(an_init_that_the_exit_has_used_up_is_noted_too)
+{
+	vm_cr_bits = VM_CR_R_INIT;
+	start();
+	CHECK_EQ(run(SVM_EXIT_INIT), VT_EXIT_HANDLED);
+	CHECK_EQ(cpu.host_init, 1);
 }
 
 /* ---- What is hidden ------------------------------------------------------------------ */
