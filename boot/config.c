@@ -142,6 +142,19 @@ static bool apply_log_level(struct config *out, const char *value)
 	return known;
 }
 
+static bool apply_apic(struct config *out, const char *value)
+{
+	static const char *const names[] = {
+		[APIC_AUTO] = "auto", [APIC_TRAP] = "trap",
+		[APIC_INTERCEPT] = "intercept", NULL
+	};
+	u32 choice = out->apic;
+	bool known = choose(names, value, &choice);
+
+	out->apic = choice;
+	return known;
+}
+
 static bool apply_memory(struct config *out, const char *value)
 {
 	size_t digits = strspn(value, "0123456789");
@@ -165,6 +178,7 @@ static const struct key keys[] = {
 	{ "fail", "open or closed", apply_fail },
 	{ "log", "com1, com2, debug or none", apply_log },
 	{ "log-level", "error, warn, info or debug", apply_log_level },
+	{ "apic", "auto, trap or intercept", apply_apic },
 	{ "memory", "a number of MiB from 4 to 1024", apply_memory },
 };
 

@@ -16,6 +16,7 @@
 #define BOOT_PATH_MAX 256
 #define BOOT_VERSION_MAX 64
 
+enum apic_policy { APIC_AUTO, APIC_TRAP, APIC_INTERCEPT };
 enum log_sink { LOG_SINK_COM1, LOG_SINK_COM2, LOG_SINK_DEBUG, LOG_SINK_NONE };
 
 /* The keys of sluice.conf that concern the loader or the core. */
@@ -25,6 +26,7 @@ struct config {
 	bool fail_closed;
 	enum log_sink log_sink;
 	enum log_level log_level;
+	enum apic_policy apic;
 	u32 memory_mib;				/* taken from the machine */
 	u32 setting_count;
 	struct setting settings[BOOT_SETTING_MAX];	/* everybody else's */

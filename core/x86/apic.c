@@ -4,6 +4,7 @@
  * others go on to the APIC as they are. Sections: APM vol. 2.
  */
 #include "apic.h"
+#include "apic_page.h"
 #include "clock.h"
 #include "log.h"
 #include "mmio.h"
@@ -77,6 +78,7 @@ void apic_reset(struct cpu *cpu)
 		APIC_LVT_LINT0, APIC_LVT_LINT1,   APIC_LVT_ERROR,
 	};
 
+	WRITE_ONCE(cpu->has_kernel, false);
 	if (!is_xapic())
 		return;		/* INIT leaves x2APIC mode as it is, 16.10 */
 	for (size_t i = 0; i < ARRAY_COUNT(lvts); i++)
@@ -171,6 +173,21 @@ static bool is_target(const struct cpu *cpu, const struct cpu *sender,
 	}
 }
 
+static void send(struct cpu *sender, const struct command *command)
+{
+	for (u32 i = 0; i < cpu_count(); i++) {
+		struct cpu *cpu = cpu_get(i);
+
+		if (!cpu->is_virtualized || !is_target(cpu, sender, command))
+			continue;
+		if (FIELD_GET(ICR_MODE, command->low) == ICR_MODE_INIT)
+			smp_send_init(cpu);
+		else
+			smp_send_startup(cpu,
+					 FIELD_GET(ICR_VECTOR, command->low));
+	}
+}
+
 /* True when the command was for Sluice and must not reach the APIC. */
 static bool answer(struct cpu *sender, const struct command *command)
 {
@@ -182,18 +199,35 @@ static bool answer(struct cpu *sender, const struct command *command)
 		return false;
 	if (is_deassert)
 		return true;
-	for (u32 i = 0; i < cpu_count(); i++) {
-		struct cpu *cpu = cpu_get(i);
-
-		if (!cpu->is_virtualized || !is_target(cpu, sender, command))
-			continue;
-		if (mode == ICR_MODE_INIT)
-			smp_send_init(cpu);
-		else
-			smp_send_startup(cpu,
-					 FIELD_GET(ICR_VECTOR, command->low));
-	}
+	apic_page_hold();
+	send(sender, command);
+	apic_page_release();
 	return true;
+}
+
+/*
+ * A SIPI can have gone to the APIC while the CPU it is for was on its way to
+ * close the page: Linux sends it microseconds after the INIT. That APIC has
+ * dropped it, because the processor behind it does not wait, and the command
+ * is still there. The kick that smp_send_startup() sends takes its place.
+ */
+static void repeat_startup(struct cpu *cpu)
+{
+	struct command command = { .low = read_register(APIC_ICR_LOW) };
+
+	if (FIELD_GET(ICR_MODE, command.low) != ICR_MODE_STARTUP)
+		return;
+	command.destination = read_register(APIC_ICR_HIGH) >> 24;
+	send(cpu, &command);
+}
+
+void apic_look_back(struct cpu *cpu)
+{
+	if (!apic_page_opens())
+		return;
+	note_identity(cpu);
+	if (is_xapic())
+		repeat_startup(cpu);
 }
 
 static bool is_identity(u64 offset)
@@ -226,6 +260,7 @@ static void apic_access(struct mmio_region *region, struct mmio_access *access)
 	write_register(access->offset, access->value);
 	if (is_identity(access->offset))
 		note_identity(cpu);
+	apic_page_written(cpu);
 }
 
 static bool icr_msr_write(struct cpu *cpu, u64 value)
@@ -263,15 +298,7 @@ bool apic_msr_write(struct cpu *cpu, u32 index, u64 value)
 				      : icr_msr_write(cpu, value);
 }
 
-static struct mmio_region apic_region = {
-	.name = "apic",
-	.base = { APIC_DEFAULT_BASE },
-	.size = PAGE_SIZE,
-	.traps = MMIO_TRAPS_WRITES,
-	.access = apic_access,
-};
-
-int apic_init(void)
+int apic_init(enum apic_policy policy)
 {
-	return mmio_register(&apic_region);
+	return apic_page_init(policy, apic_access);
 }

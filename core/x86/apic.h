@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC is the guest's; only its interrupt commands are looked at,
- * so that no INIT ever reaches a CPU: it would leave the hypervisor.
+ * so that no INIT ever reaches a CPU, which would leave the hypervisor: or,
+ * where the processor holds INIT for us, no SIPI passes a CPU that waits.
  */
 #ifndef SLUICE_APIC_H
 #define SLUICE_APIC_H
 
+#include "boot_info.h"
 #include "cpu.h"
 
 /* Traps writes to the APIC page. At BOOT_ATTACH. */
-int apic_init(void);
+int apic_init(enum apic_policy policy);
 
 /* On the CPU itself, at launch: who it is to interrupt commands. */
 void apic_identify(struct cpu *cpu);
 
 /* On the CPU itself: registers as INIT leaves them. */
 void apic_reset(struct cpu *cpu);
+
+/* On the CPU itself, after a flush: the page may have been open until now.
+ * Sees to what the guest has done there. */
+void apic_look_back(struct cpu *cpu);
 
 /* From the CPU this runs on, without disturbing the guest's ICR. */
 void apic_send_nmi(const struct cpu *target);

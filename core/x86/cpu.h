@@ -27,11 +27,12 @@ struct cpu {
 	u32 index;
 	u32 apic_id;
 	u32 apic_ldr, apic_dfr;		/* as the guest last wrote them */
+	bool has_kernel;		/* apic_page.c: since its last INIT */
 	bool is_bsp;
 	bool is_virtualized;		/* launched; set once */
-	enum cpu_run_state state;	/* its own CPU only */
 
 	/* smp.c: what others ask of this CPU. Atomic accesses only. */
+	u32 state;			/* enum cpu_run_state; its own CPU sets it */
 	u32 in_guest;
 	u32 kick_pending;		/* one NMI of ours is on its way */
 	u32 init_pending;

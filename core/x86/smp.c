@@ -2,6 +2,7 @@
 /* Requests between CPUs, and INIT and SIPI as two of them. */
 #include "smp.h"
 #include "apic.h"
+#include "apic_page.h"
 #include "barrier.h"
 #include "clock.h"
 #include "irq_exit.h"
@@ -42,10 +43,18 @@ bool smp_take_kick(struct cpu *cpu)
 
 void smp_take_init(struct cpu *cpu)
 {
+	/* A bootstrap processor starts at the reset vector (APM 14.1.5). */
+	store(&cpu->state, cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP);
 	vt->reset(cpu);
 	apic_reset(cpu);
-	/* A bootstrap processor starts at the reset vector (APM 14.1.5). */
-	cpu->state = cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP;
+	/* Last, so that smp_awaits_startup() is true throughout. */
+	store(&cpu->init_pending, 0);
+}
+
+bool smp_awaits_startup(const struct cpu *cpu)
+{
+	return load(&cpu->init_pending) ||
+	       load(&cpu->state) == CPU_WAIT_STARTUP;
 }
 
 void smp_take_startup(struct cpu *cpu, u8 vector)
@@ -53,7 +62,7 @@ void smp_take_startup(struct cpu *cpu, u8 vector)
 	if (cpu->state != CPU_WAIT_STARTUP)
 		return;
 	vt->start(cpu, vector);
-	cpu->state = CPU_RUNNING;
+	store(&cpu->state, CPU_RUNNING);
 }
 
 /*
@@ -83,9 +92,10 @@ static bool handle_requests(struct cpu *cpu)
 	if (flush != cpu->flush_done) {
 		vt->flush(cpu);
 		store(&cpu->flush_done, flush);
+		apic_look_back(cpu);
 		worked = true;
 	}
-	if (take(&cpu->init_pending)) {
+	if (load(&cpu->init_pending)) {
 		smp_take_init(cpu);
 		worked = true;
 	}
@@ -104,8 +114,10 @@ static bool handle_requests(struct cpu *cpu)
  * after it may be here already, and is kept. */
 static void init_arrived(struct cpu *cpu)
 {
+	apic_page_hold();
 	WRITE_ONCE(cpu->host_init, 0);
 	store(&cpu->init_pending, 1);
+	apic_page_release();
 }
 
 void smp_enter_guest(struct cpu *cpu)
@@ -227,6 +239,12 @@ void smp_send_startup(struct cpu *cpu, u8 vector)
 	store(&cpu->startup_pending, vector | CPU_VECTOR_VALID);
 	if (cpu != cpu_this())
 		smp_kick(cpu);
+}
+
+void smp_forget_startups(void)
+{
+	for (u32 index = 0; index < cpu_count(); index++)
+		store(&cpu_get(index)->startup_pending, 0);
 }
 
 void smp_stop_others(void)

@@ -41,6 +41,11 @@ void smp_sync_interrupt_exits(void);
 void smp_send_init(struct cpu *cpu);
 void smp_send_startup(struct cpu *cpu, u8 vector);
 
+/* Has it been sent an INIT and not yet been started? */
+bool smp_awaits_startup(const struct cpu *cpu);
+/* SIPIs that no CPU has waited for so far are nobody's. */
+void smp_forget_startups(void);
+
 /* panic.c: no CPU runs its guest again. */
 void smp_stop_others(void);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../core/x86/apic.h"
+#include "../../core/x86/apic_page.h"
 #include "../../core/x86/smp.h"
 #include "clock.h"
 #include "log.h"
@@ -127,7 +128,8 @@ void wrmsr(u32 index, u64 value)
 
 static u32 inits, startups;	/* a bit for each CPU */
 static u8 startup_vector;
-static struct mmio_region *region;
+static void (*access_page)(struct mmio_region *, struct mmio_access *);
+static bool is_held;		/* the page */
 static u32 log_count;
 
 struct cpu *cpu_this(void)
@@ -148,11 +150,13 @@ struct cpu *cpu_get(u32 index)
 
 void smp_send_init(struct cpu *cpu)
 {
+	CHECK(is_held);
 	inits |= BIT(cpu - cpus);
 }
 
 void smp_send_startup(struct cpu *cpu, u8 vector)
 {
+	CHECK(is_held);
 	startups |= BIT(cpu - cpus);
 	startup_vector = vector;
 }
@@ -165,10 +169,33 @@ bool smp_take_kick(struct cpu *cpu)
 	return was_kicked;
 }
 
-int mmio_register(struct mmio_region *registered)
+int apic_page_init(enum apic_policy policy,
+		   void (*access)(struct mmio_region *, struct mmio_access *))
 {
-	region = registered;
+	access_page = access;
 	return 0;
+}
+
+void apic_page_hold(void)
+{
+	CHECK(!is_held);
+	is_held = true;
+}
+
+void apic_page_release(void)
+{
+	CHECK(is_held);
+	is_held = false;
+}
+
+void apic_page_written(struct cpu *cpu)
+{
+	CHECK(!is_held);
+}
+
+bool apic_page_opens(void)
+{
+	return true;
 }
 
 u64 clock_now_us(void)
@@ -235,7 +262,7 @@ static void start(enum mode mode)
 	pending_reads = 0;
 	id_writable = true;
 	forget();
-	CHECK_EQ(apic_init(), 0);
+	CHECK_EQ(apic_init(APIC_AUTO), 0);
 }
 
 static void write_page(u64 offset, unsigned size, u64 value)
@@ -245,7 +272,7 @@ static void write_page(u64 offset, unsigned size, u64 value)
 		.value = value,
 	};
 
-	region->access(region, &access);
+	access_page(NULL, &access);
 }
 
 static void send(enum mode mode, u32 low, u32 destination)

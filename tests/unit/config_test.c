@@ -35,6 +35,7 @@ TEST(an_empty_file_gives_the_defaults)
 	CHECK_EQ(config.fail_closed, false);
 	CHECK_EQ(config.log_sink, LOG_SINK_COM1);
 	CHECK_EQ(config.log_level, LOG_INFO);
+	CHECK_EQ(config.apic, APIC_AUTO);
 	CHECK_EQ(config.memory_mib, 16);
 	CHECK_EQ(config.setting_count, 0);
 }
@@ -46,12 +47,14 @@ TEST(every_key_of_the_loader_is_taken)
 		       "fail = closed\n"
 		       "log = debug\n"
 		       "log-level = warn\n"
+		       "apic = intercept\n"
 		       "memory = 64\n"), 0);
 	CHECK_STR(config.next, "\\EFI\\demo\\vmlinuz");
 	CHECK_STR(config.next_options, "console=ttyS0 initrd=\\EFI\\i.gz");
 	CHECK_EQ(config.fail_closed, true);
 	CHECK_EQ(config.log_sink, LOG_SINK_DEBUG);
 	CHECK_EQ(config.log_level, LOG_WARN);
+	CHECK_EQ(config.apic, APIC_INTERCEPT);
 	CHECK_EQ(config.memory_mib, 64);
 }
 
@@ -87,6 +90,8 @@ static const struct {
 	{ "\n#\nlog-level = loud", 3,
 	  "log-level: expected error, warn, info or debug, not \"loud\"" },
 	{ "fail = maybe", 1, "fail: expected open or closed, not \"maybe\"" },
+	{ "apic = open", 1,
+	  "apic: expected auto, trap or intercept, not \"open\"" },
 	{ "memory = 3", 1,
 	  "memory: expected a number of MiB from 4 to 1024, not \"3\"" },
 	{ "memory = 1025", 1,

@@ -10,6 +10,7 @@
 
 #include "../../core/panic.h"
 #include "../../core/x86/apic.h"
+#include "../../core/x86/apic_page.h"
 #include "../../core/x86/irq_exit.h"
 #include "../../core/x86/machine.h"
 #include "../../core/x86/smp.h"
@@ -91,6 +92,20 @@ void apic_reset(struct cpu *cpu)
 {
 	if (vt == &fake_vt)
 		note('A');
+}
+
+void apic_look_back(struct cpu *cpu)
+{
+}
+
+void apic_page_hold(void)
+{
+	CHECK(!current->in_guest);
+	note('h');
+}
+
+void apic_page_release(void)
+{
 }
 
 void apic_send_nmi(const struct cpu *target)
@@ -320,7 +335,7 @@ TEST(an_init_that_came_by_itself_is_one_like_any_other)
 	smp_left_guest(ap);
 	on_sleep = send_sipi_08;
 	enter(ap);
-	CHECK_STR(done, "RAwS");
+	CHECK_STR(done, "hRAwS");
 	CHECK_EQ(ap->host_init, 0);
 	CHECK_EQ(ap->state, CPU_RUNNING);
 }
@@ -333,7 +348,7 @@ TEST(the_sipi_of_an_init_that_came_by_itself_may_be_faster)
 	smp_send_startup(ap, 0x9f);
 	leave(ap);
 	enter(ap);
-	CHECK_STR(done, "RAS");
+	CHECK_STR(done, "hRAS");
 	CHECK_EQ(start_vector, 0x9f);
 }
 
@@ -344,7 +359,7 @@ TEST(an_init_to_a_cpu_that_waits_begins_the_wait_again)
 	leave(ap);
 	on_sleep = take_init;
 	enter(ap);
-	CHECK_STR(done, "RAwRAwS");
+	CHECK_STR(done, "RAwhRAwS");
 }
 
 TEST(an_init_while_the_host_works_is_seen_before_the_guest_runs)
@@ -353,7 +368,7 @@ TEST(an_init_while_the_host_works_is_seen_before_the_guest_runs)
 	ap->flush_requested++;
 	on_flush = take_init;
 	enter(ap);
-	CHECK_STR(done, "FRAwS");
+	CHECK_STR(done, "FhRAwS");
 }
 
 TEST(an_init_to_oneself_needs_no_kick)
