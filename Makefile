@@ -250,6 +250,8 @@ page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
 log_test_EXTRA = $(call host_core,log)
+mmio_test_EXTRA = $(call host_core,mmio) $(call host_fakes,panic)
+mmio_threads_test_EXTRA = $(call host_core,mmio)
 cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
 $(foreach name,pagetable mtrr linear apic smp irq emulate,\

@@ -2,6 +2,7 @@
 /* Trapped guest-physical regions: registration and dispatch. */
 #include <errno.h>
 
+#include "barrier.h"
 #include "bits.h"
 #include "lock.h"
 #include "log.h"
@@ -11,23 +12,97 @@
 #include "x86/slat.h"
 #include "x86/smp.h"
 
-/* Guards the list only: handlers run without it. */
-static struct lock lock;
-static struct list regions = LIST_INIT(regions);
+#define REGION_MAX 2048
 
-static struct mmio_region *find(u64 base, u64 size)
+struct entry {
+	u64 base, last;		/* first byte and last */
+	struct mmio_region *region;	/* NULL: behind the last */
+};
+
+/*
+ * By address. The lock is for those who change it. Who looks something up
+ * takes none and does it again when `version` has changed meanwhile; it is
+ * odd during a change.
+ */
+static struct entry entries[REGION_MAX + 1];
+static u32 count, version;
+static struct lock lock;
+
+/* The first entry that does not end before `address`. */
+static struct entry *search(u64 address)
 {
-	struct list *node;
+	u32 low = 0, high = READ_FIRST(count);
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (READ_FIRST(entries[middle].last) < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &entries[low];
+}
+
+static struct mmio_region *find(u64 address, u64 *offset)
+{
+	struct mmio_region *region;
+	u32 before, after;
+	u64 base;
+
+	do {
+		struct entry *entry;
+
+		before = READ_FIRST(version);
+		entry = search(address);
+		base = READ_FIRST(entry->base);
+		region = READ_FIRST(entry->region);
+		after = READ_ONCE(version);
+	} while (before != after || before & 1);
+	*offset = address - base;
+	return address >= base ? region : NULL;
+}
+
+static void set_entry(struct entry *entry, const struct entry *value)
+{
+	WRITE_LAST(entry->base, value->base);
+	WRITE_LAST(entry->last, value->last);
+	WRITE_LAST(entry->region, value->region);
+}
+
+static void insert(struct entry *at, const struct entry *value)
+{
+	WRITE_ONCE(version, version + 1);
+	for (struct entry *entry = &entries[count]; entry >= at; entry--)
+		set_entry(entry + 1, entry);
+	set_entry(at, value);
+	WRITE_LAST(count, count + 1);
+	WRITE_LAST(version, version + 1);
+}
+
+static void remove_entry(struct entry *at)
+{
+	WRITE_ONCE(version, version + 1);
+	WRITE_LAST(count, count - 1);
+	for (struct entry *entry = at; entry <= &entries[count]; entry++)
+		set_entry(entry, entry + 1);
+	WRITE_LAST(version, version + 1);
+}
+
+static int add(struct mmio_region *region)
+{
+	struct entry value = {
+		region->base.v, region->base.v + region->size - 1, region,
+	};
+	struct entry *at = search(value.base);
 
 	lock_assert_held(&lock);
-	list_for_each(node, &regions) {
-		struct mmio_region *region =
-			container_of(node, struct mmio_region, node);
-
-		if (ranges_overlap(base, size, region->base.v, region->size))
-			return region;
-	}
-	return NULL;
+	if (at->region && at->base <= value.last)
+		return -EEXIST;
+	if (count == REGION_MAX)
+		return -ENOSPC;
+	insert(at, &value);
+	return 0;
 }
 
 static enum slat_access access_of(enum mmio_traps traps)
@@ -45,16 +120,13 @@ static enum slat_access access_of(enum mmio_traps traps)
 int mmio_register(struct mmio_region *region)
 {
 	u64 base = region->base.v, size = region->size;
-	int error = 0;
+	int error;
 
 	if (!size || !is_aligned(base | size, PAGE_SIZE) ||
 	    !range_inside(base, size, cpu_physical_limit()))
 		return -EINVAL;
 	lock_acquire(&lock);
-	if (find(base, size))
-		error = -EEXIST;
-	else
-		list_add_tail(&regions, &region->node);
+	error = add(region);
 	lock_release(&lock);
 	if (error)
 		return error;
@@ -87,10 +159,14 @@ void mmio_set_traps(struct mmio_region *region, enum mmio_traps traps)
 
 void mmio_unregister(struct mmio_region *region)
 {
+	struct entry *entry;
+
 	/* Access first: an exit that finds no region is simply tried again. */
 	slat_set_access(region->base, region->size, SLAT_ALL);
 	lock_acquire(&lock);
-	list_remove(&region->node);
+	entry = search(region->base.v);
+	ASSERT(entry->region == region);
+	remove_entry(entry);
 	lock_release(&lock);
 	smp_flush_all();
 }
@@ -105,14 +181,8 @@ static bool is_trapped(const struct mmio_region *region, bool is_write)
 
 bool mmio_dispatch(gpa_t address, struct mmio_access *access)
 {
-	struct mmio_region *region;
+	struct mmio_region *region = find(address.v, &access->offset);
 
-	lock_acquire(&lock);
-	region = find(address.v, 1);
-	/* Later it may be somewhere else. */
-	if (region)
-		access->offset = address.v - region->base.v;
-	lock_release(&lock);
 	if (!region || !is_trapped(region, access->is_write))
 		return false;
 	region->access(region, access);

@@ -6,7 +6,6 @@
 #ifndef SLUICE_MMIO_H
 #define SLUICE_MMIO_H
 
-#include "list.h"
 #include "types.h"
 
 /* Device registers; always exactly one access of that width. */
@@ -35,7 +34,6 @@ struct mmio_access {
 enum mmio_traps { MMIO_TRAPS_ALL, MMIO_TRAPS_WRITES, MMIO_TRAPS_NOTHING };
 
 struct mmio_region {
-	struct list node;	/* mmio.c's */
 	const char *name;
 	gpa_t base;		/* page-aligned */
 	u64 size;		/* whole pages */
@@ -48,8 +46,8 @@ struct mmio_region {
  * From the return on, every CPU's accesses come to `access`: nested tables
  * are changed and other CPUs' translations flushed before it returns. The
  * region stays the caller's and must not change while registered. -EEXIST
- * when it overlaps another region, -EINVAL when not page-aligned or beyond
- * the physical address width.
+ * when it overlaps another region, -ENOSPC when there are 2048, -EINVAL when
+ * not page-aligned or beyond the physical address width.
  */
 int mmio_register(struct mmio_region *region);
 

@@ -34,7 +34,7 @@ static struct allocation {
 static int allocation_end;	/* behind the last that was ever used */
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct list regions = LIST_INIT(regions);
+static struct mmio_region *regions[256];	/* NULL: a free place */
 static struct list listeners = LIST_INIT(listeners);
 
 void fake_machine_init(void)
@@ -301,16 +301,23 @@ void mmio_write32(hpa_t address, u32 value)
 
 static struct mmio_region *find_region(u64 base, u64 size)
 {
-	struct list *node;
+	for (size_t i = 0; i < ARRAY_COUNT(regions); i++) {
+		struct mmio_region *region = regions[i];
 
-	list_for_each(node, &regions) {
-		struct mmio_region *region =
-			container_of(node, struct mmio_region, node);
-
-		if (ranges_overlap(base, size, region->base.v, region->size))
+		if (region && ranges_overlap(base, size, region->base.v,
+					     region->size))
 			return region;
 	}
 	return NULL;
+}
+
+static void replace_region(struct mmio_region *old, struct mmio_region *new)
+{
+	size_t i = 0;
+
+	while (regions[i] != old)
+		CHECK(++i < ARRAY_COUNT(regions));
+	regions[i] = new;
 }
 
 int mmio_register(struct mmio_region *region)
@@ -323,7 +330,7 @@ int mmio_register(struct mmio_region *region)
 	if (find_region(region->base.v, region->size))
 		error = -EEXIST;
 	else
-		list_add_tail(&regions, &region->node);
+		replace_region(NULL, region);
 	pthread_mutex_unlock(&region_lock);
 	return error;
 }
@@ -331,7 +338,7 @@ int mmio_register(struct mmio_region *region)
 void mmio_unregister(struct mmio_region *region)
 {
 	pthread_mutex_lock(&region_lock);
-	list_remove(&region->node);
+	replace_region(region, NULL);
 	pthread_mutex_unlock(&region_lock);
 }
 
