@@ -11,21 +11,28 @@
 #define MESSAGE_BASE 0xfee00000ull	/* interrupt messages */
 #define MESSAGE_SIZE 0x100000ull
 
-static struct ram_range ram[BOOT_RAM_RANGE_MAX];
+/* What is the guest's of the RAM: each range may have been cut in two. */
+static struct ram_range ram[2 * BOOT_RAM_RANGE_MAX];
 static u32 ram_count;
 static u64 own_base, own_size;
 
-void gmem_init(const struct boot_info *info)
+static void add(u64 base, u64 end)
 {
-	memcpy(ram, info->ram, sizeof(ram));
-	ram_count = info->ram_count;
-	own_base = info->memory_base;
-	own_size = info->memory_size;
+	if (base < end)
+		ram[ram_count++] = (struct ram_range){ base, end - base };
 }
 
-static bool is_own(u64 base, u64 size)
+void gmem_init(const struct boot_info *info)
 {
-	return ranges_overlap(base, size, own_base, own_size);
+	own_base = info->memory_base;
+	own_size = info->memory_size;
+	ram_count = 0;
+	for (u32 i = 0; i < info->ram_count; i++) {
+		u64 base = info->ram[i].base, end = base + info->ram[i].size;
+
+		add(base, MIN(end, own_base));
+		add(MAX(base, own_base + own_size), end);
+	}
 }
 
 static bool is_in_range(u32 i, u64 base, u64 size)
@@ -47,7 +54,7 @@ static bool is_ram(u64 base, u64 size)
 			return false;
 		WRITE_ONCE(last, i);
 	}
-	return !is_own(base, size);
+	return true;
 }
 
 void *gmem_map(gpa_t base, size_t size)
@@ -77,6 +84,11 @@ int gmem_write(gpa_t to, const void *from, size_t size)
 		return -EFAULT;
 	memcpy((void *)to.v, from, size);
 	return 0;
+}
+
+static bool is_own(u64 base, u64 size)
+{
+	return ranges_overlap(base, size, own_base, own_size);
 }
 
 bool gmem_is_dma_safe(gpa_t base, u64 size)
