@@ -9,6 +9,7 @@
 
 #include "bits.h"
 #include "insn_cache.h"
+#include "linear.h"
 #include "types.h"
 #include "vt.h"
 
@@ -46,6 +47,7 @@ struct cpu {
 	u32 unknown_exits;		/* exit.c: in a row */
 	u64 exits[VT_EXITS];		/* counts, read by others */
 	struct insn_cache insns;	/* emulate.c */
+	struct linear_walk walks[LINEAR_WALKS];	/* linear.c */
 
 	/* idt.c: what arrived while the host let it in. */
 	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */

@@ -8,6 +8,7 @@
 
 #include "emulate.h"
 #include "bits.h"
+#include "cpu.h"
 #include "gmem.h"
 #include "linear.h"
 #include "log.h"
@@ -125,7 +126,7 @@ static void inject_page_fault(struct cpu *cpu, const struct linear_fault *fault)
 static void refuse(struct cpu *cpu, const struct vt_exit *exit,
 		   const u8 *bytes, size_t count)
 {
-	char text[3 * INSN_LENGTH_MAX + 1] = "";
+	char text[3 * LINEAR_FETCH_SIZE + 1] = "";
 
 	for (size_t i = 0; i < count; i++)
 		snprintf(text + 3 * i, 4, " %02x", bytes[i]);
@@ -147,7 +148,7 @@ static void execute(struct cpu *cpu, const struct vt_exit *exit)
 	int error;
 
 	vt->load_context(cpu);
-	count = linear_fetch(cpu, bytes, INSN_LENGTH_MAX);
+	count = linear_fetch(cpu, bytes);
 	insn = insn_cache_decode(&cpu->insns, cpu->guest.rip, bytes, count,
 				 cpu->guest.mode);
 	if (!insn) {

@@ -9,7 +9,7 @@
 #include "insn.h"
 
 #define INSN_CACHE_SIZE 8	/* a power of two */
-#define INSN_CACHE_BYTES 16	/* INSN_LENGTH_MAX, in whole words */
+#define INSN_CACHE_BYTES 16	/* whole words, and no less than a fetch */
 
 struct insn_cache {
 	struct insn_cached {

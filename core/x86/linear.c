@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The walk: one loop for long mode, PAE and 32-bit paging. */
+/*
+ * The walk: one loop for long mode, PAE and 32-bit paging. Walks are kept,
+ * and not believed: every entry is read again. This is no TLB.
+ */
 #include <errno.h>
 
+#include "barrier.h"
+#include "bits.h"
+#include "cpu.h"
 #include "gmem.h"
 #include "linear.h"
 #include "spec/x86.h"
@@ -13,16 +19,17 @@ struct walk {
 	unsigned level;		/* 0: its entries map 4 KiB pages */
 	unsigned index_bits;
 	unsigned entry_size;
-	u64 permissions;	/* AND of the entries so far */
+	struct linear_walk *out;
 };
 
 static void walk_start(struct walk *walk, const struct vt_paging *paging,
 		       u64 linear)
 {
 	walk->linear = linear;
-	walk->permissions = PTE_WRITE | PTE_USER;
 	walk->index_bits = 9;
 	walk->entry_size = 8;
+	walk->out->count = 0;
+	walk->out->permissions = PTE_WRITE | PTE_USER;
 	if (paging->efer & EFER_LMA) {
 		walk->level = (paging->cr4 & CR4_LA57) ? 4 : 3;
 		walk->table = paging->cr3 & PTE_ADDRESS;
@@ -42,17 +49,24 @@ static unsigned walk_shift(const struct walk *walk)
 	return PAGE_SHIFT + walk->level * walk->index_bits;
 }
 
-static int read_entry(const struct walk *walk, u64 *entry)
+/* False: it does not lie in RAM. */
+static bool read_entry(struct walk *walk, u64 *value)
 {
 	u64 index = walk->linear >> walk_shift(walk) &
 		    (BIT(walk->index_bits) - 1);
+	gpa_t at = gpa(walk->table + index * walk->entry_size);
+	const void *entry = gmem_map(at, walk->entry_size);
+	struct linear_walk *out = walk->out;
 
-	if (walk->entry_size == sizeof(*entry))
-		return gmem_read64(entry,
-				   gpa(walk->table + index * sizeof(*entry)));
-	*entry = 0;
-	return gmem_read(entry, gpa(walk->table + index * walk->entry_size),
-			 walk->entry_size);
+	if (!entry)
+		return false;
+	if (walk->entry_size == sizeof(*value))
+		*value = READ_ONCE(*(const u64 *)entry);
+	else
+		*value = READ_ONCE(*(const u32 *)entry);
+	out->entries[out->count] = entry;
+	out->values[out->count++] = *value;
+	return true;
 }
 
 /* Page-directory pointers of PAE have no permission bits (5.2.3). */
@@ -84,50 +98,73 @@ static u64 leaf_address(const struct walk *walk, u64 entry)
 	return base | (walk->linear & mask);
 }
 
-static bool is_allowed(const struct walk *walk, const struct vt_paging *paging,
-		       bool is_write)
-{
-	if (paging->is_user && !(walk->permissions & PTE_USER))
-		return false;
-	if (!is_write || (walk->permissions & PTE_WRITE))
-		return true;
-	return !paging->is_user && !(paging->cr0 & CR0_WP);
-}
-
-static int fail(const struct walk *walk, u32 error, struct linear_fault *fault)
-{
-	fault->address = walk->linear;
-	fault->error |= error;
-	return -EFAULT;
-}
-
-static int walk_tables(struct walk *walk, const struct vt_paging *paging,
-		       bool is_write, gpa_t *out, struct linear_fault *fault)
+static bool walk_tables(struct walk *walk, const struct vt_paging *paging)
 {
 	u64 entry;
 
 	for (;; walk->level--) {
-		if (read_entry(walk, &entry) || !(entry & PTE_PRESENT))
-			return fail(walk, 0, fault);
+		if (!read_entry(walk, &entry) || !(entry & PTE_PRESENT))
+			return false;
 		if (has_permissions(walk, paging))
-			walk->permissions &= entry;
+			walk->out->permissions &= entry;
 		if (is_leaf(walk, paging, entry))
 			break;
 		walk->table = entry & (walk->entry_size == 8
 					       ? PTE_ADDRESS
 					       : PTE_LEGACY_ADDRESS);
 	}
-	if (!is_allowed(walk, paging, is_write))
-		return fail(walk, PF_PRESENT, fault);
-	*out = gpa(leaf_address(walk, entry));
-	return 0;
+	walk->out->base = leaf_address(walk, entry);
+	return true;
+}
+
+/* Walks for a page; the walk that `out` was is forgotten. */
+static bool walk_page(struct linear_walk *out, const struct vt_paging *paging,
+		      u64 page)
+{
+	struct walk walk = { .out = out };
+	bool is_present;
+
+	walk_start(&walk, paging, page);
+	out->page = page;
+	out->cr3 = paging->cr3;
+	out->cr4 = paging->cr4;
+	out->efer = paging->efer;
+	is_present = walk_tables(&walk, paging);
+	/* Only words are looked at again. */
+	if (!is_present || walk.entry_size != sizeof(*out->values))
+		out->count = 0;
+	return is_present;
+}
+
+/* Would it go the same way today? */
+static bool is_true(const struct linear_walk *walk,
+		    const struct vt_paging *paging, u64 page)
+{
+	if (!walk->count || walk->page != page || walk->cr3 != paging->cr3 ||
+	    walk->cr4 != paging->cr4 || walk->efer != paging->efer)
+		return false;
+	for (u32 i = 0; i < walk->count; i++)
+		if (READ_ONCE(*walk->entries[i]) != walk->values[i])
+			return false;
+	return true;
+}
+
+static bool is_allowed(u64 permissions, const struct vt_paging *paging,
+		       bool is_write)
+{
+	if (paging->is_user && !(permissions & PTE_USER))
+		return false;
+	if (!is_write || (permissions & PTE_WRITE))
+		return true;
+	return !paging->is_user && !(paging->cr0 & CR0_WP);
 }
 
 int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 		     struct linear_fault *fault)
 {
+	struct linear_walk *walk;
 	struct vt_paging paging;
-	struct walk walk;
+	u64 page;
 
 	vt->load_paging(cpu, &paging);
 	if (!(paging.efer & EFER_LMA))
@@ -136,26 +173,42 @@ int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 		*out = gpa(linear);
 		return 0;
 	}
+	page = align_down(linear, PAGE_SIZE);
+	walk = &cpu->walks[linear / PAGE_SIZE % LINEAR_WALKS];
+	fault->address = linear;
 	fault->error = (is_write ? PF_WRITE : 0) |
 		       (paging.is_user ? PF_USER : 0);
-	walk_start(&walk, &paging, linear);
-	return walk_tables(&walk, &paging, is_write, out, fault);
+	if (!is_true(walk, &paging, page) && !walk_page(walk, &paging, page))
+		return -EFAULT;
+	if (!is_allowed(walk->permissions, &paging, is_write)) {
+		fault->error |= PF_PRESENT;
+		return -EFAULT;
+	}
+	*out = gpa(walk->base + (linear & PAGE_MASK));
+	return 0;
 }
 
-size_t linear_fetch(struct cpu *cpu, u8 *bytes, size_t count)
+/* Inside one page. */
+static inline bool fetch(struct cpu *cpu, u64 linear, u8 *bytes, size_t count)
 {
-	u64 linear = cpu->guest.segment_base[INSN_CS] + cpu->guest.rip;
 	struct linear_fault fault;
-	size_t done = 0, piece;
 	gpa_t from;
 
-	while (done < count) {
-		piece = MIN(count - done, PAGE_SIZE - (linear & PAGE_MASK));
-		if (linear_translate(cpu, linear, false, &from, &fault) ||
-		    gmem_read(bytes + done, from, piece))
-			break;
-		done += piece;
-		linear += piece;
-	}
-	return done;
+	return !linear_translate(cpu, linear, false, &from, &fault) &&
+	       !gmem_read(bytes, from, count);
+}
+
+size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
+{
+	u64 linear = cpu->guest.segment_base[INSN_CS] + cpu->guest.rip;
+	size_t in_page = PAGE_SIZE - (linear & PAGE_MASK);
+
+	if (in_page >= LINEAR_FETCH_SIZE)
+		return fetch(cpu, linear, bytes, LINEAR_FETCH_SIZE) ?
+			LINEAR_FETCH_SIZE : 0;
+	if (!fetch(cpu, linear, bytes, in_page))
+		return 0;
+	return fetch(cpu, linear + in_page, bytes + in_page,
+		     LINEAR_FETCH_SIZE - in_page) ?
+		LINEAR_FETCH_SIZE : in_page;
 }

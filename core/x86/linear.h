@@ -6,12 +6,29 @@
 #ifndef SLUICE_LINEAR_H
 #define SLUICE_LINEAR_H
 
-#include "cpu.h"
+#include "types.h"
+
+struct cpu;
 
 struct linear_fault {
 	u64 address;
 	u32 error;	/* as the #PF pushes it */
 };
+
+#define LINEAR_LEVELS 5
+
+/* A walk and all that it has read: as long as that is the same, it is true. */
+struct linear_walk {
+	u64 page;		/* linear */
+	u64 cr3, cr4, efer;
+	u32 count;		/* of entries; 0: no walk */
+	const u64 *entries[LINEAR_LEVELS];
+	u64 values[LINEAR_LEVELS];
+	u64 permissions;	/* AND of the entries */
+	u64 base;		/* guest-physical, of the page */
+};
+
+#define LINEAR_WALKS 8		/* kept; a power of two */
 
 /*
  * Where `linear` is now, for a read or write by the guest's code. 0, or
@@ -20,8 +37,10 @@ struct linear_fault {
 int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 		     struct linear_fault *fault);
 
+#define LINEAR_FETCH_SIZE 16	/* the longest instruction and a byte */
+
 /* Code bytes at the guest's rip; needs load_context(). Returns how many
  * could be read. */
-size_t linear_fetch(struct cpu *cpu, u8 *bytes, size_t count);
+size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE]);
 
 #endif

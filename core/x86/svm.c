@@ -266,13 +266,13 @@ static size_t prefix_count(const u8 *bytes, size_t count, enum insn_mode mode)
 static u8 length_of(struct cpu *cpu, u8 opcode_length)
 {
 	struct vmcb *vmcb = svm_of(cpu)->vmcb;
-	u8 bytes[INSN_LENGTH_MAX];
+	u8 bytes[LINEAR_FETCH_SIZE];
 	size_t count;
 
 	if (has_next_rip && vmcb->next_rip > vmcb->rip)
 		return vmcb->next_rip - vmcb->rip;
 	svm_load_context(cpu);
-	count = linear_fetch(cpu, bytes, sizeof(bytes));
+	count = linear_fetch(cpu, bytes);
 	return prefix_count(bytes, count, cpu->guest.mode) + opcode_length;
 }
 

@@ -50,12 +50,12 @@ int linear_translate(struct cpu *asked, u64 linear, bool is_write, gpa_t *out,
 static u8 code[INSN_LENGTH_MAX];
 static size_t code_size;
 
-size_t linear_fetch(struct cpu *asked, u8 *bytes, size_t count)
+size_t linear_fetch(struct cpu *asked, u8 bytes[LINEAR_FETCH_SIZE])
 {
 	CHECK_EQ(asked->guest.rip, CODE);
 	CHECK_EQ(asked->guest.mode, INSN_MODE_64);
-	memcpy(bytes, code, MIN(count, code_size));
-	return MIN(count, code_size);
+	memcpy(bytes, code, code_size);
+	return code_size;
 }
 
 /* What reached memory or a device: the last access, and how many. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../../core/x86/cpu.h"
 #include "../../core/x86/linear.h"
 #include "bits.h"
 #include "gmem.h"
@@ -24,24 +25,31 @@
 #define RWU (PTE_PRESENT | PTE_WRITE | PTE_USER)
 #define PS PTE_LARGE
 
-static u8 ram[RAM_SIZE];
+static u8 ram[RAM_SIZE] __attribute__((aligned(4096)));
 static struct vt_paging paging;
 static struct cpu cpu;
 
 /* ---- What the walk stands on --------------------------------------------- */
 
-int gmem_read(void *to, gpa_t from, size_t size)
+static u32 map_count;		/* entries that were looked for */
+
+void *gmem_map(gpa_t base, size_t size)
 {
-	if (from.v < RAM_BASE ||
-	    !range_inside(from.v - RAM_BASE, size, RAM_SIZE))
-		return -EFAULT;
-	memcpy(to, ram + (from.v - RAM_BASE), size);
-	return 0;
+	map_count++;
+	if (base.v < RAM_BASE ||
+	    !range_inside(base.v - RAM_BASE, size, RAM_SIZE))
+		return NULL;
+	return ram + (base.v - RAM_BASE);
 }
 
-int gmem_read64(u64 *to, gpa_t from)
+int gmem_read(void *to, gpa_t from, size_t size)
 {
-	return gmem_read(to, from, sizeof(*to));
+	const void *memory = gmem_map(from, size);
+
+	if (!memory)
+		return -EFAULT;
+	memcpy(to, memory, size);
+	return 0;
 }
 
 static void load_paging(struct cpu *asked, struct vt_paging *out)
@@ -342,6 +350,143 @@ TEST(tables_of_random_bits_never_lead_outside_of_52_bits)
 	CHECK(translated_count > 1000);
 }
 
+/* ---- Walks that are kept ------------------------------------------------- */
+
+static const u64 kept_path[] = { RW, RW, RW, 0x5000 | RW };
+
+static u64 translate(u64 linear)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	CHECK_EQ(linear_translate(&cpu, linear, false, &out, &fault), 0);
+	return out.v;
+}
+
+static void start_kept(void)
+{
+	start(FOUR_LEVELS);
+	build(FOUR_LEVELS, 0x1000, kept_path, 4);
+	CHECK_EQ(translate(0x1000), 0x5000);
+	map_count = 0;
+}
+
+TEST(a_walk_is_kept_for_its_whole_page)
+{
+	start_kept();
+	CHECK_EQ(translate(0x1ff8), 0x5ff8);
+	CHECK_EQ(translate(0x1000), 0x5000);
+	CHECK_EQ(map_count, 0);
+}
+
+TEST(a_kept_walk_still_asks_who_may)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	start_kept();
+	put(TABLE(3) + 8, 0x5000 | P, 8);
+	CHECK_EQ(translate(0x1000), 0x5000);
+	CHECK_EQ(linear_translate(&cpu, 0x1008, true, &out, &fault), 0);
+	paging.cr0 |= CR0_WP;
+	CHECK_EQ(linear_translate(&cpu, 0x1008, true, &out, &fault),
+		 (u64)-EFAULT);
+	CHECK_EQ(fault.error, PF_PRESENT | PF_WRITE);
+	CHECK_EQ(fault.address, 0x1008);
+	paging.is_user = true;
+	CHECK_EQ(linear_translate(&cpu, 0x1010, false, &out, &fault),
+		 (u64)-EFAULT);
+	CHECK_EQ(fault.error, PF_PRESENT | PF_USER);
+}
+
+TEST(an_entry_that_has_changed_is_followed_on_every_level)
+{
+	struct linear_fault fault;
+	gpa_t out;
+
+	for (unsigned level = 0; level < 4; level++) {
+		u64 at = TABLE(level) + (level == 3 ? 8 : 0);
+
+		start_kept();
+		put(at, TABLE(8) | RW, 8);
+		put(TABLE(8), TABLE(9) | RW, 8);
+		put(TABLE(9), TABLE(10) | RW, 8);
+		for (unsigned i = 8; i < 11; i++)
+			put(TABLE(i) + 8, (0x1000 * i) | RW, 8);
+		CHECK_EQ(translate(0x1000), level == 3 ? TABLE(8)
+						       : 0x1000 * (10 - level));
+		put(at, 0, 8);
+		CHECK_EQ(linear_translate(&cpu, 0x1000, false, &out, &fault),
+			 (u64)-EFAULT);
+	}
+}
+
+TEST(another_root_is_another_walk)
+{
+	start_kept();
+	paging.cr3 = TABLE(8);
+	put(TABLE(8), TABLE(9) | RW, 8);
+	put(TABLE(9), 0x40000000 | RW | PS, 8);
+	CHECK_EQ(translate(0x1000), 0x40001000);
+	paging = modes[OFF];
+	CHECK_EQ(translate(0x1000), 0x1000);
+	paging = modes[FOUR_LEVELS];
+	CHECK_EQ(translate(0x1000), 0x5000);
+}
+
+TEST(two_pages_in_one_place_are_not_mixed_up)
+{
+	start_kept();
+	put(TABLE(3) + 8 + 8 * LINEAR_WALKS, 0x6000 | RW, 8);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(translate(0x1008 + LINEAR_WALKS * PAGE_SIZE), 0x6008);
+		CHECK_EQ(translate(0x1008), 0x5008);
+	}
+}
+
+/* What the walks that are kept make of it, and none. True: one was used. */
+static bool check_same(u64 linear, bool is_write)
+{
+	u32 count = map_count;
+	struct linear_walk kept[LINEAR_WALKS];
+	struct linear_fault fault = { 0 }, other_fault = { 0 };
+	gpa_t out = { 0 }, other = { 0 };
+	int error = linear_translate(&cpu, linear, is_write, &out, &fault);
+	bool is_kept = !error && map_count == count;
+
+	memcpy(kept, cpu.walks, sizeof(kept));
+	memset(cpu.walks, 0, sizeof(kept));
+	CHECK_EQ(linear_translate(&cpu, linear, is_write, &other, &other_fault),
+		 error);
+	memcpy(cpu.walks, kept, sizeof(kept));
+	CHECK_EQ(out.v, other.v);
+	if (error)
+		CHECK_EQ(fault.error, other_fault.error);
+	return is_kept;
+}
+
+TEST(a_kept_walk_leads_where_a_new_one_does)
+{
+	unsigned kept_count = 0;
+
+	start(FOUR_LEVELS);
+	srand(2);
+	for (unsigned step = 0; step < 100000; step++) {
+		if (step % 5000 == 0)
+			build_noise();
+		if (step % 64 == 0)
+			paging = modes[rand() % OFF];
+		if (step % 16 == 0)
+			paging.cr3 = TABLE(rand() % 2);
+		paging.is_user = rand() & 1;
+		put(TABLE(rand() % 16) + rand() % 4 * 64,
+		    TABLE(rand() % 16) | (rand() % 16 ? RWU : 0), 8);
+		kept_count += check_same((u64)(rand() % 4) * 8 << 12,
+					 rand() & 1);
+	}
+	CHECK(kept_count > 1000);
+}
+
 /* ---- Fetching code ------------------------------------------------------- */
 
 /* Two pages next to each other, far apart in memory. */
@@ -358,29 +503,29 @@ static void build_code(u64 linear, bool has_second)
 	memset(ram + 40 * PAGE_SIZE, 0x22, PAGE_SIZE);
 }
 
-static size_t fetch(u64 base, u64 rip, u8 bytes[15])
+static size_t fetch(u64 base, u64 rip, u8 bytes[LINEAR_FETCH_SIZE])
 {
-	memset(bytes, 0, 15);
+	memset(bytes, 0, LINEAR_FETCH_SIZE);
 	cpu.guest.segment_base[INSN_CS] = base;
 	cpu.guest.rip = rip;
-	return linear_fetch(&cpu, bytes, 15);
+	return linear_fetch(&cpu, bytes);
 }
 
 TEST(an_instruction_across_two_pages_is_fetched_from_both)
 {
-	u8 bytes[15];
+	u8 bytes[LINEAR_FETCH_SIZE];
 
 	build_code(0x401000, true);
-	CHECK_EQ(fetch(0, 0x401ffb, bytes), 15);
-	for (unsigned i = 0; i < 15; i++)
+	CHECK_EQ(fetch(0, 0x401ffb, bytes), LINEAR_FETCH_SIZE);
+	for (unsigned i = 0; i < LINEAR_FETCH_SIZE; i++)
 		CHECK_EQ(bytes[i], i < 5 ? 0x11 : 0x22);
-	CHECK_EQ(fetch(0x400000, 0x1ff1, bytes), 15);
-	CHECK_EQ(bytes[14], 0x11);
+	CHECK_EQ(fetch(0x400000, 0x1ff0, bytes), LINEAR_FETCH_SIZE);
+	CHECK_EQ(bytes[15], 0x11);
 }
 
 TEST(what_the_next_page_does_not_give_is_not_fetched)
 {
-	u8 bytes[15];
+	u8 bytes[LINEAR_FETCH_SIZE];
 
 	build_code(0x401000, false);
 	CHECK_EQ(fetch(0, 0x401ffb, bytes), 5);
@@ -392,7 +537,7 @@ TEST(what_the_next_page_does_not_give_is_not_fetched)
 TEST(code_outside_of_ram_is_not_fetched)
 {
 	static const u64 outside[] = { RW, RW, RW, 0xfee00000 | RW };
-	u8 bytes[15];
+	u8 bytes[LINEAR_FETCH_SIZE];
 
 	start(FOUR_LEVELS);
 	build(FOUR_LEVELS, 0x401000, outside, 4);

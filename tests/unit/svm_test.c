@@ -25,7 +25,7 @@ static bool guest_if;		/* may it take an interrupt now? */
 static u32 pending_vector;	/* at the APIC, for the host's window */
 static u8 taken[16];		/* vectors that the guest's handlers saw */
 static size_t taken_count;
-static u8 code[INSN_LENGTH_MAX];
+static u8 code[LINEAR_FETCH_SIZE];
 static u64 msr_value;
 static bool msr_is_there;
 static u32 cpuid_regs[4];
@@ -85,10 +85,10 @@ void svm_sleep(const u32 *host_nmi)
 	FAIL("nobody sleeps here");
 }
 
-size_t linear_fetch(struct cpu *of, u8 *bytes, size_t count)
+size_t linear_fetch(struct cpu *of, u8 bytes[LINEAR_FETCH_SIZE])
 {
-	memcpy(bytes, code, count);
-	return count;
+	memcpy(bytes, code, sizeof(code));
+	return sizeof(code);
 }
 
 bool cpu_has_1g_pages(void)
