@@ -112,8 +112,10 @@ struct vt {
 	/* Runs the guest with cpu->guest until its next exit. */
 	void (*run)(struct cpu *cpu, struct vt_exit *exit);
 
-	/* Fills segment bases and mode of cpu->guest; on demand. */
+	/* Fills in cpu->guest, on demand: the mode and where code is; all
+	 * other segment bases. */
 	void (*load_context)(struct cpu *cpu);
+	void (*load_segments)(struct cpu *cpu);
 	void (*load_paging)(struct cpu *cpu, struct vt_paging *paging);
 
 	/* Did the last exit cut short the delivery of an event? Then its

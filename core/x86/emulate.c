@@ -155,6 +155,8 @@ static void execute(struct cpu *cpu, const struct vt_exit *exit)
 		refuse(cpu, exit, bytes, count);
 		return;
 	}
+	if (insn_uses_base(cpu->guest.mode, insn->segment))
+		vt->load_segments(cpu);
 	/* A string move has two: which of them it was is not said. */
 	guest.has_operand = insn->operation != INSN_MOVS;
 	guest.may_write = exit->slat.is_write;

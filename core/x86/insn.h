@@ -86,6 +86,12 @@ struct insn {
 int insn_decode(const u8 *bytes, size_t count, enum insn_mode mode,
 		struct insn *out);
 
+/* Long mode ignores all bases but FS and GS (APM vol. 2, 4.5.3). */
+static inline bool insn_uses_base(enum insn_mode mode, u8 segment)
+{
+	return mode != INSN_MODE_64 || segment >= INSN_FS;
+}
+
 /*
  * The caller's way to memory, by linear address; any alignment, size 1, 2, 4
  * or 8. 0, or an error of the caller's choice.

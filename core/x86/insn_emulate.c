@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Executing a decoded instruction on a copy of the registers, which replaces
- * the originals only when every access to memory has succeeded.
+ * Executing a decoded instruction. Registers and flags change only when every
+ * access to memory has succeeded, so nothing has ever to be undone.
  */
 #include <errno.h>
 
@@ -21,7 +21,7 @@
 
 struct execution {
 	const struct insn *insn;
-	struct insn_cpu cpu;
+	struct insn_cpu *cpu;
 	struct insn_memory *memory;
 };
 
@@ -53,7 +53,7 @@ static void set_gpr(u64 *gpr, u64 value, unsigned size)
 
 static u64 get_register(const struct execution *x)
 {
-	u64 gpr = x->cpu.gpr[x->insn->reg];
+	u64 gpr = x->cpu->gpr[x->insn->reg];
 
 	if (x->insn->reg_is_high)
 		gpr >>= 8;
@@ -62,7 +62,7 @@ static u64 get_register(const struct execution *x)
 
 static void set_register(struct execution *x, u64 value)
 {
-	u64 *gpr = &x->cpu.gpr[x->insn->reg];
+	u64 *gpr = &x->cpu->gpr[x->insn->reg];
 
 	if (x->insn->reg_is_high)
 		*gpr = FIELD_SET(BITS(15, 8), *gpr, value);
@@ -77,16 +77,14 @@ static u64 get_source(const struct execution *x)
 	return get_register(x);
 }
 
-/* Long mode ignores all bases but FS and GS (APM vol. 2, 4.5.3). */
 static u64 linear_address(const struct execution *x, enum insn_segment segment,
 			  u64 effective)
 {
-	u64 base = x->cpu.segment_base[segment];
 	u64 offset = truncated(effective, x->insn->address_size);
 
-	if (x->cpu.mode != INSN_MODE_64)
-		return truncated(base + offset, 4);
-	return segment >= INSN_FS ? base + offset : offset;
+	if (insn_uses_base(x->cpu->mode, segment))
+		offset += x->cpu->segment_base[segment];
+	return x->cpu->mode == INSN_MODE_64 ? offset : truncated(offset, 4);
 }
 
 static u64 operand_address(const struct execution *x, u64 displacement)
@@ -95,11 +93,11 @@ static u64 operand_address(const struct execution *x, u64 displacement)
 	u64 effective = insn->displacement + displacement;
 
 	if (insn->is_rip_relative)
-		effective += x->cpu.rip + insn->length;
+		effective += x->cpu->rip + insn->length;
 	if (insn->base != INSN_NO_GPR)
-		effective += x->cpu.gpr[insn->base];
+		effective += x->cpu->gpr[insn->base];
 	if (insn->index != INSN_NO_GPR)
-		effective += x->cpu.gpr[insn->index] * insn->scale;
+		effective += x->cpu->gpr[insn->index] * insn->scale;
 	return linear_address(x, insn->segment, effective);
 }
 
@@ -225,7 +223,9 @@ static int emulate_arithmetic(struct execution *x)
 {
 	const struct insn *insn = x->insn;
 	u64 linear = operand_address(x, 0), in_memory, other = get_source(x);
-	u64 result;
+	bool is_compare = insn->operation == INSN_CMP ||
+			  insn->operation == INSN_TEST;
+	u64 result, rflags = x->cpu->rflags;
 	int error = load(x, linear, &in_memory);
 
 	if (error)
@@ -233,12 +233,14 @@ static int emulate_arithmetic(struct execution *x)
 	result = compute(insn->operation,
 			 insn->to_register ? other : in_memory,
 			 insn->to_register ? in_memory : other,
-			 insn->operand_size, &x->cpu.rflags);
-	if (insn->operation == INSN_CMP || insn->operation == INSN_TEST)
-		return 0;
-	if (!insn->to_register)
-		return store(x, linear, result);
-	set_register(x, result);
+			 insn->operand_size, &rflags);
+	if (!insn->to_register && !is_compare)
+		error = store(x, linear, result);
+	if (error)
+		return error;
+	x->cpu->rflags = rflags;
+	if (insn->to_register && !is_compare)
+		set_register(x, result);
 	return 0;
 }
 
@@ -267,15 +269,20 @@ static int emulate_move(struct execution *x)
 static int emulate_exchange(struct execution *x)
 {
 	u64 linear = operand_address(x, 0), in_memory, value = get_register(x);
+	u64 rflags = x->cpu->rflags;
 	int error = load(x, linear, &in_memory);
 
 	if (error)
 		return error;
 	if (x->insn->operation == INSN_XADD)
 		value = compute(INSN_XADD, in_memory, value,
-				x->insn->operand_size, &x->cpu.rflags);
+				x->insn->operand_size, &rflags);
+	error = store(x, linear, value);
+	if (error)
+		return error;
+	x->cpu->rflags = rflags;
 	set_register(x, in_memory);
-	return store(x, linear, value);
+	return 0;
 }
 
 /* Memory is written either way, as the processor does (CMPXCHG). */
@@ -283,16 +290,20 @@ static int emulate_compare_exchange(struct execution *x)
 {
 	unsigned size = x->insn->operand_size;
 	u64 linear = operand_address(x, 0), in_memory;
+	u64 *rax = &x->cpu->gpr[INSN_RAX], rflags = x->cpu->rflags;
 	int error = load(x, linear, &in_memory);
 
 	if (error)
 		return error;
-	compute(INSN_CMP, truncated(x->cpu.gpr[INSN_RAX], size), in_memory,
-		size, &x->cpu.rflags);
-	if (x->cpu.rflags & FLAG_ZF)
-		return store(x, linear, get_register(x));
-	set_gpr(&x->cpu.gpr[INSN_RAX], in_memory, size);
-	return store(x, linear, in_memory);
+	compute(INSN_CMP, truncated(*rax, size), in_memory, size, &rflags);
+	error = store(x, linear,
+		      rflags & FLAG_ZF ? get_register(x) : in_memory);
+	if (error)
+		return error;
+	x->cpu->rflags = rflags;
+	if (!(rflags & FLAG_ZF))
+		set_gpr(rax, in_memory, size);
+	return 0;
 }
 
 /* A bit number from a register is signed and reaches beyond the operand. */
@@ -325,19 +336,19 @@ static int emulate_bit(struct execution *x)
 	u64 linear = operand_address(x, bit_displacement(x)), value;
 	int error = load(x, linear, &value);
 
+	if (!error && operation != INSN_BT)
+		error = store(x, linear, changed_bit(operation, value, mask));
 	if (error)
 		return error;
-	set_flags(&x->cpu.rflags, FLAG_CF, value & mask ? FLAG_CF : 0);
-	if (operation == INSN_BT)
-		return 0;
-	return store(x, linear, changed_bit(operation, value, mask));
+	set_flags(&x->cpu->rflags, FLAG_CF, value & mask ? FLAG_CF : 0);
+	return 0;
 }
 
 static void advance(struct execution *x, enum insn_gpr pointer)
 {
-	u64 size = x->insn->memory_size, *gpr = &x->cpu.gpr[pointer];
+	u64 size = x->insn->memory_size, *gpr = &x->cpu->gpr[pointer];
 
-	if (x->cpu.rflags & FLAG_DF)
+	if (x->cpu->rflags & FLAG_DF)
 		size = -size;
 	set_gpr(gpr, *gpr + size, x->insn->address_size);
 }
@@ -345,8 +356,8 @@ static void advance(struct execution *x, enum insn_gpr pointer)
 static int move_element(struct execution *x)
 {
 	enum insn_operation operation = x->insn->operation;
-	u64 from = linear_address(x, x->insn->segment, x->cpu.gpr[INSN_RSI]);
-	u64 to = linear_address(x, INSN_ES, x->cpu.gpr[INSN_RDI]);
+	u64 from = linear_address(x, x->insn->segment, x->cpu->gpr[INSN_RSI]);
+	u64 to = linear_address(x, INSN_ES, x->cpu->gpr[INSN_RDI]);
 	u64 value = get_register(x);
 	int error = 0;
 
@@ -363,33 +374,37 @@ static int emulate_string(struct execution *x)
 {
 	int error = move_element(x);
 
+	if (error)
+		return error;
 	if (x->insn->operation != INSN_STOS)
 		advance(x, INSN_RSI);
 	if (x->insn->operation != INSN_LODS)
 		advance(x, INSN_RDI);
-	return error;
+	return 0;
 }
 
 static void leave(struct execution *x)
 {
-	x->cpu.rip += x->insn->length;
-	if (x->cpu.mode != INSN_MODE_64)
-		x->cpu.rip = truncated(x->cpu.rip, 4);
+	x->cpu->rip += x->insn->length;
+	if (x->cpu->mode != INSN_MODE_64)
+		x->cpu->rip = truncated(x->cpu->rip, 4);
 }
 
 static int emulate_repeated(struct execution *x)
 {
 	unsigned size = x->insn->address_size;
-	u64 *rcx = &x->cpu.gpr[INSN_RCX];
-	int error = 0;
+	u64 *rcx = &x->cpu->gpr[INSN_RCX];
+	int error;
 
 	if (truncated(*rcx, size)) {
 		error = emulate_string(x);
+		if (error)
+			return error;
 		set_gpr(rcx, *rcx - 1, size);
 	}
 	if (!truncated(*rcx, size))
 		leave(x);
-	return error;
+	return 0;
 }
 
 static int emulate_single(struct execution *x)
@@ -426,18 +441,15 @@ static int emulate_once(struct execution *x)
 {
 	int error = emulate_single(x);
 
-	leave(x);
+	if (!error)
+		leave(x);
 	return error;
 }
 
 int insn_emulate(const struct insn *insn, struct insn_cpu *cpu,
 		 struct insn_memory *memory)
 {
-	struct execution x = { .insn = insn, .cpu = *cpu, .memory = memory };
-	int error;
+	struct execution x = { .insn = insn, .cpu = cpu, .memory = memory };
 
-	error = insn->is_repeated ? emulate_repeated(&x) : emulate_once(&x);
-	if (!error)
-		*cpu = x.cpu;
-	return error;
+	return insn->is_repeated ? emulate_repeated(&x) : emulate_once(&x);
 }

@@ -470,6 +470,7 @@ const struct vt svm = {
 	.capture = svm_capture,
 	.run = run,
 	.load_context = svm_load_context,
+	.load_segments = svm_load_segments,
 	.load_paging = svm_load_paging,
 	.was_delivering = was_delivering,
 	.skip = skip,

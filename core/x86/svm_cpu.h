@@ -24,6 +24,7 @@ void svm_reset(struct cpu *cpu);
 void svm_start(struct cpu *cpu, u8 startup_vector);
 enum insn_mode svm_mode(const struct vmcb *vmcb);
 void svm_load_context(struct cpu *cpu);
+void svm_load_segments(struct cpu *cpu);
 void svm_load_paging(struct cpu *cpu, struct vt_paging *paging);
 
 /* svm_redirect.c */

@@ -128,20 +128,22 @@ enum insn_mode svm_mode(const struct vmcb *vmcb)
 void svm_load_context(struct cpu *cpu)
 {
 	const struct vmcb *vmcb = vmcb_of(cpu);
-	u64 *base = cpu->guest.segment_base;
 
 	cpu->guest.mode = svm_mode(vmcb);
-	base[INSN_FS] = rdmsr(MSR_FS_BASE);
-	base[INSN_GS] = rdmsr(MSR_GS_BASE);
-	if (cpu->guest.mode == INSN_MODE_64) {
-		base[INSN_ES] = base[INSN_CS] = 0;
-		base[INSN_SS] = base[INSN_DS] = 0;
-		return;
-	}
+	cpu->guest.segment_base[INSN_CS] =
+		cpu->guest.mode == INSN_MODE_64 ? 0 : vmcb->cs.base;
+}
+
+void svm_load_segments(struct cpu *cpu)
+{
+	const struct vmcb *vmcb = vmcb_of(cpu);
+	u64 *base = cpu->guest.segment_base;
+
 	base[INSN_ES] = vmcb->es.base;
-	base[INSN_CS] = vmcb->cs.base;
 	base[INSN_SS] = vmcb->ss.base;
 	base[INSN_DS] = vmcb->ds.base;
+	base[INSN_FS] = rdmsr(MSR_FS_BASE);
+	base[INSN_GS] = rdmsr(MSR_GS_BASE);
 }
 
 void svm_load_paging(struct cpu *cpu, struct vt_paging *paging)

@@ -138,6 +138,14 @@ static void load_context(struct cpu *asked)
 	asked->guest.mode = INSN_MODE_64;
 }
 
+static u32 segment_count;
+
+static void load_segments(struct cpu *asked)
+{
+	asked->guest.segment_base[INSN_GS] = 0x300;
+	segment_count++;
+}
+
 static bool was_delivering(struct cpu *asked)
 {
 	return is_delivering;
@@ -165,6 +173,7 @@ static void set_page_fault_address(struct cpu *asked, u64 linear)
 
 static const struct vt fake_vt = {
 	.load_context = load_context,
+	.load_segments = load_segments,
 	.was_delivering = was_delivering,
 	.skip = skip,
 	.inject_exception = inject_exception,
@@ -198,6 +207,7 @@ static const struct {
 	load_eax = { { 0x8b, 0x03 }, 2 },		/* mov (%rbx), %eax */
 	load_rax = { { 0x48, 0x8b, 0x03 }, 3 },
 	load_al = { { 0x8a, 0x03 }, 2 },
+	load_gs = { { 0x65, 0x8b, 0x03 }, 3 },		/* mov %gs:(%rbx) */
 	copy_4 = { { 0xa5 }, 1 },			/* movsl */
 	store_xmm = { { 0x0f, 0x29, 0x03 }, 3 },	/* movaps */
 	divide = { { 0xf7, 0x33 }, 2 };			/* divl (%rbx) */
@@ -215,7 +225,7 @@ static void start(const u8 *bytes, size_t size, u64 rbx)
 	memset(&fault, 0, sizeof(fault));
 	trapped_count = machine_count = skip_count = log_count = 0;
 	absent_page = 0;
-	translation_count = 0;
+	translation_count = segment_count = 0;
 	shows_ones = true;
 	fills = is_delivering = false;
 	device_value = 0xddccbbaa;
@@ -311,6 +321,18 @@ TEST(a_load_from_a_trapped_page_gets_the_handlers_value)
 	exit_at(TRAPPED + 8);
 	check_done(2);
 	CHECK_EQ(cpu.guest.gpr[INSN_RAX], 0xddccbbaa);
+}
+
+TEST(segments_are_asked_for_only_where_they_matter)
+{
+	start(CODE_OF(load_eax), TRAPPED + 8);
+	exit_at(TRAPPED + 8);
+	CHECK_EQ(segment_count, 0);
+	start(CODE_OF(load_gs), TRAPPED + 8);
+	exit_at(TRAPPED + 0x308);
+	check_done(3);
+	CHECK_EQ(segment_count, 1);
+	CHECK_EQ(trapped.offset, 0x308);
 }
 
 TEST(a_handlers_surplus_bits_do_not_reach_the_register)
