@@ -107,10 +107,8 @@ static int vcpu_init(struct cpu *cpu)
 	return 0;
 }
 
-static void set_intercept3(struct cpu *cpu, enum svm_intercept3 bit, bool on)
+static void set_intercept3(struct vmcb *vmcb, enum svm_intercept3 bit, bool on)
 {
-	struct vmcb *vmcb = svm_of(cpu)->vmcb;
-
 	if (on)
 		vmcb->intercept3 |= BIT(bit);
 	else
@@ -119,19 +117,25 @@ static void set_intercept3(struct cpu *cpu, enum svm_intercept3 bit, bool on)
 
 static void set_interrupt_exits(struct cpu *cpu, bool on)
 {
-	set_intercept3(cpu, SVM_INTERCEPT_INTR, on);
+	set_intercept3(svm_of(cpu)->vmcb, SVM_INTERCEPT_INTR, on);
 }
 
 /* ---- Events ---- */
 
+static void set_inject(struct svm_cpu *svm, u64 event)
+{
+	svm->inject = event;
+	svm->has_events = true;
+}
+
 static void inject_exception(struct cpu *cpu, u8 vector, bool has_error,
 			     u32 error)
 {
-	svm_of(cpu)->inject =
-		SVM_EVENT_VALID | vector |
-		FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_EXCEPTION) |
-		(has_error ? SVM_EVENT_HAS_ERROR : 0) |
-		FIELD_PREP(SVM_EVENT_ERROR, error);
+	set_inject(svm_of(cpu),
+		   SVM_EVENT_VALID | vector |
+		   FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_EXCEPTION) |
+		   (has_error ? SVM_EVENT_HAS_ERROR : 0) |
+		   FIELD_PREP(SVM_EVENT_ERROR, error));
 }
 
 static void set_page_fault_address(struct cpu *cpu, u64 linear)
@@ -142,20 +146,19 @@ static void set_page_fault_address(struct cpu *cpu, u64 linear)
 static void inject_nmi(struct cpu *cpu)
 {
 	svm_of(cpu)->nmi_is_pending = true;
+	svm_of(cpu)->has_events = true;
 }
 
 /*
  * An injected NMI blocks no further ones by itself (15.20), so the IRET that
  * ends its handler exits. A second NMI waits for the exit after that IRET.
  */
-static void inject_pending_nmi(struct cpu *cpu)
+static void inject_pending_nmi(struct svm_cpu *svm)
 {
-	struct svm_cpu *svm = svm_of(cpu);
-
 	if (!svm->nmi_is_pending || svm->nmi_is_blocked || svm->inject)
 		return;
-	svm->inject = SVM_EVENT_VALID | VECTOR_NMI |
-		      FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_NMI);
+	set_inject(svm, SVM_EVENT_VALID | VECTOR_NMI |
+		   FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_NMI));
 	svm->nmi_is_pending = false;
 	svm->nmi_is_blocked = true;
 }
@@ -168,14 +171,17 @@ static void inject_pending_nmi(struct cpu *cpu)
  */
 static void forward_interrupt(struct cpu *cpu)
 {
+	struct svm_cpu *svm = svm_of(cpu);
 	u8 vector;
 
 	cpu->host_vector = 0;
 	svm_take_interrupt();
 	vector = cpu->host_vector;
 	/* None: it was withdrawn, as a level-triggered one can be. */
-	if (cpu->host_vector)
-		svm_of(cpu)->acknowledged[vector / 64] |= BIT(vector % 64);
+	if (!cpu->host_vector)
+		return;
+	svm->acknowledged[vector / 64] |= BIT(vector % 64);
+	svm->has_events = true;
 }
 
 /* Puts the highest one into the VMCB; -1: there is none. */
@@ -197,8 +203,10 @@ static int offer_interrupt(struct svm_cpu *svm)
 }
 
 /* After an exit: has the guest taken it? */
-static void note_interrupt(struct svm_cpu *svm, int vector)
+static void note_interrupt(struct svm_cpu *svm)
 {
+	int vector = svm->offered;
+
 	if (vector >= 0 && !(svm->vmcb->interrupt_control & SVM_VIRQ_PENDING))
 		svm->acknowledged[vector / 64] &= ~BIT(vector % 64);
 }
@@ -235,7 +243,7 @@ static u64 event_to_repeat(u64 info)
 	u8 vector = FIELD_GET(SVM_EVENT_VECTOR, info);
 	unsigned type = FIELD_GET(SVM_EVENT_TYPE, info);
 
-	if (!(info & SVM_EVENT_VALID) || type == SVM_EVENT_SOFTWARE)
+	if (type == SVM_EVENT_SOFTWARE)
 		return 0;
 	if (type == SVM_EVENT_EXCEPTION && (vector == 3 || vector == 4))
 		return 0;
@@ -316,6 +324,7 @@ static void decode_unknown(const struct vmcb *vmcb, struct vt_exit *exit)
 static void iret_exited(struct cpu *cpu)
 {
 	svm_of(cpu)->iret_is_running = true;
+	svm_of(cpu)->has_events = true;
 }
 
 static void decode(struct cpu *cpu, struct vt_exit *exit)
@@ -370,33 +379,58 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	}
 }
 
-static void run(struct cpu *cpu, struct vt_exit *exit)
+/* None at all is the rule, once what is in the VMCB of earlier ones is gone. */
+static void offer_events(struct svm_cpu *svm)
 {
-	struct svm_cpu *svm = svm_of(cpu);
 	struct vmcb *vmcb = svm->vmcb;
-	int vector;
 
-	inject_pending_nmi(cpu);
+	inject_pending_nmi(svm);
 	vmcb->event_inject = svm->inject;
-	vector = offer_interrupt(svm);
-	set_intercept3(cpu, SVM_INTERCEPT_IRET, wants_iret_exit(svm));
-	vmcb->rax = cpu->guest.gpr[INSN_RAX];
-	vmcb->rsp = cpu->guest.gpr[INSN_RSP];
-	vmcb->rip = cpu->guest.rip;
-	vmcb->rflags = cpu->guest.rflags;
-	svm_run(cpu, page_hpa(vmcb));
-	cpu->guest.gpr[INSN_RAX] = vmcb->rax;
-	cpu->guest.gpr[INSN_RSP] = vmcb->rsp;
-	cpu->guest.rip = vmcb->rip;
-	cpu->guest.rflags = vmcb->rflags;
-	vmcb->tlb_control = SVM_TLB_KEEP;
-	note_interrupt(svm, vector);
-	svm->inject = event_to_repeat(vmcb->exit_interrupt_info);
-	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
+	svm->offered = offer_interrupt(svm);
+	set_intercept3(vmcb, SVM_INTERCEPT_IRET, wants_iret_exit(svm));
+	svm->has_events = svm->inject || svm->offered >= 0 ||
+			  svm->nmi_is_blocked || svm->iret_is_running;
+}
+
+static void note_events(struct svm_cpu *svm)
+{
+	svm->inject = 0;
+	note_interrupt(svm);
 	if (svm->iret_is_running) {
 		svm->iret_is_running = false;
 		svm->nmi_is_blocked = false;
 	}
+}
+
+static void enter(struct cpu *cpu, struct vmcb *vmcb)
+{
+	struct insn_cpu *guest = &cpu->guest;
+
+	vmcb->rax = guest->gpr[INSN_RAX];
+	vmcb->rsp = guest->gpr[INSN_RSP];
+	vmcb->rip = guest->rip;
+	vmcb->rflags = guest->rflags;
+	svm_run(cpu, page_hpa(vmcb));
+	guest->gpr[INSN_RAX] = vmcb->rax;
+	guest->gpr[INSN_RSP] = vmcb->rsp;
+	guest->rip = vmcb->rip;
+	guest->rflags = vmcb->rflags;
+}
+
+static void run(struct cpu *cpu, struct vt_exit *exit)
+{
+	struct svm_cpu *svm = svm_of(cpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (svm->has_events)
+		offer_events(svm);
+	enter(cpu, vmcb);
+	if (svm->has_events)
+		note_events(svm);
+	vmcb->tlb_control = SVM_TLB_KEEP;
+	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
+	if (svm->was_delivering)
+		set_inject(svm, event_to_repeat(vmcb->exit_interrupt_info));
 	decode(cpu, exit);
 }
 

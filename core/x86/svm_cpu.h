@@ -10,9 +10,11 @@
 struct svm_cpu {
 	struct vmcb *vmcb;
 	void *host_save;	/* VM_HSAVE_PA: the processor's own */
+	bool was_delivering;	/* an event, when the last exit came */
+	bool has_events;	/* of the following, or in the VMCB */
+	int offered;		/* acknowledged vector in it, or -1 */
 	u64 inject;		/* EVENTINJ of the next run */
 	u64 acknowledged[4];	/* interrupts the guest is still to get */
-	bool was_delivering;	/* an event, when the last exit came */
 	bool nmi_is_pending;
 	bool nmi_is_blocked;	/* until the handler's IRET has run */
 	bool iret_is_running;

@@ -94,7 +94,7 @@ void svm_reset(struct cpu *cpu)
 	vmcb->cpl = 0;
 	vmcb->interrupt_shadow = 0;
 	vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
-	vmcb->intercept3 &= ~BIT(SVM_INTERCEPT_IRET);
+	svm->has_events = true;		/* none, but some may be in the VMCB */
 	svm->inject = 0;
 	memset(svm->acknowledged, 0, sizeof(svm->acknowledged));
 	svm->nmi_is_pending = svm->nmi_is_blocked = false;

@@ -52,7 +52,6 @@ void svm_run(struct cpu *of, hpa_t address)
 	CHECK(of == &cpu && address.v == page_hpa(now).v);
 	if (now->event_inject & SVM_EVENT_VALID)
 		take(FIELD_GET(SVM_EVENT_VECTOR, now->event_inject));
-	now->event_inject = 0;
 	if ((now->interrupt_control & SVM_VIRQ_PENDING) && guest_if) {
 		take(FIELD_GET(SVM_VIRQ_VECTOR, now->interrupt_control));
 		now->interrupt_control &= ~SVM_VIRQ_PENDING;
@@ -244,6 +243,23 @@ TEST(no_iret_exits_for_a_single_interrupt)
 	start();
 	forward(0x41);
 	run(SVM_EXIT_SMI);
+	CHECK(!exits_at_iret());
+}
+
+TEST(nothing_of_an_event_stays_in_the_vmcb)
+{
+	start();
+	forward(0x41);
+	forward(0xec);
+	svm.inject_nmi(&cpu);
+	for (int i = 0; i < 4; i++) {
+		run(exits_at_iret() ? SVM_EXIT_IRET : SVM_EXIT_SMI);
+		guest_if = true;
+		run(SVM_EXIT_SMI);
+	}
+	CHECK_EQ(taken_count, 3);
+	CHECK_EQ(vmcb()->event_inject, 0);
+	CHECK(!(vmcb()->interrupt_control & SVM_VIRQ_PENDING));
 	CHECK(!exits_at_iret());
 }
 
