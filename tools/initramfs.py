@@ -77,7 +77,8 @@ def find_program(name):
 def load_order(modules, wanted):
     """The files of `wanted` modules, dependencies first. A module that is not
     there is built into the kernel."""
-    found = {f.stem.replace("-", "_"): f for f in modules.rglob("*.ko")}
+    found = {f.stem.replace("-", "_"): f
+             for f in (modules / "kernel").rglob("*.ko")}
     order = []
 
     def visit(name):

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "kernel"
 FLAVOURS = ("cloud-amd64", "amd64")
 # What a guest with a disk may need; the other 300 MB stay in the package.
-MODULE_FOLDERS = ("arch", "block", "crypto", "drivers/nvme", "fs", "lib")
+MODULE_FOLDERS = ("arch", "block", "crypto", "drivers/md", "drivers/nvme", "fs",
+                  "lib")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ def fetch(flavour):
     """The kernel of linux-image-FLAVOUR, from the cache when it is there."""
     folder = CACHE / flavour
     stamp = folder / "version"
-    if not stamp.exists():
+    content = folder / "folders"        # of an older tree: not the same
+    wanted = " ".join(MODULE_FOLDERS)
+    if not (stamp.exists() and content.exists() and
+            content.read_text() == wanted):
         package = _package_of(flavour)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -39,6 +43,7 @@ def fetch(flavour):
         if not _copy_installed(version, folder):
             _unpack(_download(package, folder), folder)
         stamp.write_text(version)
+        content.write_text(wanted)
     version = stamp.read_text()
     return Kernel(version, folder / "boot" / f"vmlinuz-{version}",
                   folder / "lib" / "modules" / version)
