@@ -11,6 +11,7 @@
 #include "config.h"
 #include "firmware.h"
 #include "image.h"
+#include "secret.h"
 #include "version.h"
 #include "volume.h"
 
@@ -182,7 +183,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	volume_open(image);
 	error = read_config();
 	if (!error)
+		error = secret_fetch(&info);
+	if (!error)
 		error = take_machine();
+	secret_wipe(&info);
 	if (error)
 		apply_fail_policy();
 	/*

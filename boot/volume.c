@@ -22,6 +22,16 @@ void volume_open(EFI_HANDLE image)
 		device_path = DuplicateDevicePath(path);
 }
 
+static CHAR16 *widen(const char *text)
+{
+	size_t length = strlen(text);
+	CHAR16 *wide = AllocateZeroPool((length + 1) * sizeof(CHAR16));
+
+	for (size_t i = 0; wide && i < length; i++)
+		wide[i] = (CHAR16)text[i];
+	return wide;
+}
+
 /* ---- Reading ----------------------------------------------------------- */
 
 static int read_file(EFI_FILE_HANDLE file, size_t size_max, char **text,
@@ -98,17 +108,22 @@ int volume_read(const CHAR16 *name, size_t size_max, char **text,
 	return error;
 }
 
-/* ---- Starting ---------------------------------------------------------- */
-
-static CHAR16 *widen(const char *text)
+int volume_read_path(const char *path, size_t size_max, char **text,
+		     size_t *size)
 {
-	size_t length = strlen(text);
-	CHAR16 *wide = AllocateZeroPool((length + 1) * sizeof(CHAR16));
+	EFI_FILE_HANDLE root = LibOpenRoot(loaded->DeviceHandle);
+	CHAR16 *wide = widen(path);
+	int error;
 
-	for (size_t i = 0; wide && i < length; i++)
-		wide[i] = (CHAR16)text[i];
-	return wide;
+	if (!root || !wide)
+		return -ENOENT;
+	error = read_path(root, wide, size_max, text, size);
+	FreePool(wide);
+	root->Close(root);
+	return error;
 }
+
+/* ---- Starting ---------------------------------------------------------- */
 
 static EFI_STATUS load(const char *path, EFI_HANDLE *program)
 {

@@ -18,6 +18,10 @@ void volume_open(EFI_HANDLE image);
 int volume_read(const CHAR16 *name, size_t size_max, char **text,
 		size_t *size);
 
+/* The same of a path from the root of the volume. */
+int volume_read_path(const char *path, size_t size_max, char **text,
+		     size_t *size);
+
 /* Loads and starts a program of this volume; says on the console what went
  * wrong. Comes back when the program does. */
 EFI_STATUS volume_start(const char *path, const char *options);

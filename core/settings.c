@@ -12,10 +12,38 @@ extern const struct setting_handler *const __start_setting_handlers[];
 extern const struct setting_handler *const __stop_setting_handlers[];
 
 static bool fail_closed;
+static struct boot_info *boot_info;	/* while settings are applied */
 
 bool config_fail_closed(void)
 {
 	return fail_closed;
+}
+
+/* Not to be left out because nobody reads it again. */
+static void wipe(void *memory, size_t size)
+{
+	memset(memory, 0, size);
+	__asm__ volatile("" : : "r"(memory) : "memory");
+}
+
+static struct boot_secret *find_secret(u32 line)
+{
+	for (u32 i = 0; boot_info && i < boot_info->secret_count; i++)
+		if (boot_info->secrets[i].line == line)
+			return &boot_info->secrets[i];
+	return NULL;
+}
+
+size_t config_take_secret(u32 line, void *to, size_t size_max)
+{
+	struct boot_secret *secret = find_secret(line);
+	size_t size = secret ? secret->size : 0;
+
+	if (!size || size > size_max)
+		return 0;
+	memcpy(to, secret->bytes, size);
+	wipe(secret, sizeof(*secret));
+	return size;
 }
 
 static const struct setting_handler *find(const char *key)
@@ -86,13 +114,14 @@ static int apply(struct boot_info *info, const struct setting *setting)
 
 int settings_apply(struct boot_info *info)
 {
-	int error;
+	int error = 0;
 
 	fail_closed = info->config.fail_closed;
-	for (u32 i = 0; i < info->config.setting_count; i++) {
+	boot_info = info;
+	for (u32 i = 0; i < info->config.setting_count && !error; i++)
 		error = apply(info, &info->config.settings[i]);
-		if (error)
-			return error;
-	}
-	return 0;
+	boot_info = NULL;
+	wipe(info->secrets, sizeof(info->secrets));
+	info->secret_count = 0;
+	return error;
 }

@@ -14,6 +14,8 @@
 #define BOOT_RAM_RANGE_MAX 128
 #define BOOT_SETTING_MAX 64
 #define BOOT_PATH_MAX 256
+#define BOOT_SECRET_MAX 8
+#define BOOT_SECRET_SIZE 64
 #define BOOT_VERSION_MAX 64
 
 enum apic_policy { APIC_AUTO, APIC_TRAP, APIC_INTERCEPT };
@@ -30,6 +32,13 @@ struct config {
 	u32 memory_mib;				/* taken from the machine */
 	u32 setting_count;
 	struct setting settings[BOOT_SETTING_MAX];	/* everybody else's */
+};
+
+/* What a line of sluice.conf names and only the hypervisor may keep. */
+struct boot_secret {
+	u32 line;
+	u32 size;
+	u8 bytes[BOOT_SECRET_SIZE];
 };
 
 struct ram_range {
@@ -49,6 +58,9 @@ struct boot_info {
 	struct ram_range ram[BOOT_RAM_RANGE_MAX];
 	char version[BOOT_VERSION_MAX];		/* of Sluice */
 	struct config config;
+	/* Wiped, here too, when the settings have been applied. */
+	u32 secret_count;
+	struct boot_secret secrets[BOOT_SECRET_MAX];
 	/* Filled in by BOOT_PREPARE and BOOT_PROBE on failure: what is wrong
 	 * and what to do, for the console. error_line: in sluice.conf, or 0. */
 	u32 error_line;

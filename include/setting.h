@@ -33,6 +33,13 @@ struct setting_handler {
 		     size_t why_size);
 };
 
+/*
+ * While settings are applied: the secret that the loader has fetched for this
+ * line. Returns its size, at most size_max; 0: there is none, or it does not
+ * fit. It is given once.
+ */
+size_t config_take_secret(u32 line, void *to, size_t size_max);
+
 /* Does `fail = closed` stand in sluice.conf? Core's answer. */
 bool config_fail_closed(void);
 

@@ -10,6 +10,7 @@
 #include "gmem.h"
 #include "nvme.h"
 #include "page.h"
+#include "setting.h"
 
 #define LINE_MAX 200
 
@@ -295,6 +296,11 @@ int nvme_io_namespace_find(struct nvme_host *host, u32 nsid,
 		return -1;
 	*out = ns.public;
 	return 0;
+}
+
+size_t nvme_io_take_secret(u32 line, void *to, size_t size_max)
+{
+	return config_take_secret(line, to, size_max);
 }
 
 u64 nvme_io_now_us(void)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Keys that lines of sluice.conf name, on their way into the hypervisor. */
+#ifndef SLUICE_BOOT_SECRET_H
+#define SLUICE_BOOT_SECRET_H
+
+#include "boot_info.h"
+
+/* For each line with a word key-file=PATH; says on the console what is wrong.
+ * 0 or -Exxx. */
+int secret_fetch(struct boot_info *info);
+
+/* What of them is left in the loader's memory. */
+void secret_wipe(struct boot_info *info);
+
+#endif
