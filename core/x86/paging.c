@@ -65,14 +65,17 @@ bool paging_fill(u64 address)
 
 /*
  * CR4 loses what the guest's kernel or firmware had switched on for itself:
- * SMAP, PCID, CET and the rest are the guest's, and kept for it elsewhere.
+ * SMAP, PCID, CET and the rest are the guest's, and kept for it elsewhere. It
+ * gains SSE instructions, for plug-ins that keep the guest's registers
+ * themselves.
  */
 void paging_load(void)
 {
 	u64 cr4 = read_cr4();
 
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
-	write_cr4(CR4_PAE | (cr4 & (CR4_MCE | CR4_LA57 | CR4_VMXE)));
+	write_cr4(CR4_PAE | CR4_OSFXSR |
+		  (cr4 & (CR4_MCE | CR4_LA57 | CR4_VMXE)));
 	write_cr3(page_hpa(table.root).v);
 	write_cr0(CR0_PG | CR0_PE | CR0_WP | CR0_NE | CR0_ET);
 }

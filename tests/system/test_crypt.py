@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What crypt writes is what dm-crypt reads, and the other way round: one disk
+with Sluice, then with cryptsetup in a guest without it, then with Sluice."""
+import subprocess
+from pathlib import Path
+
+import initramfs
+import kernel
+import pytest
+from guest import Guest
+from lab import BUILD, CPU, NEXT, config, pattern
+from machine import nvme
+from mkdisk import MIB, Disk, Partition, bootable
+from test_data import FIO, OPEN
+
+SIZE = 32 * MIB
+# By the size of a block: the key, AES-256 or AES-128 in XTS.
+KEYS = {512: pattern(64, 51), 4096: pattern(32, 52)}
+PROGRAMS = ("cryptsetup", "fio")
+MODULES = ("dm-crypt", "xts", "ecb", "aes_generic", "aesni-intel")
+TOOLS = "mkdir -p /tools; mount -o ro /dev/disk/by-partlabel/tools /tools"
+LOAD = "for m in /tools/*.ko; do insmod $m 2>/dev/null; done; true"
+
+
+def secret(block):
+    return f"/dev/disk/by-partlabel/secret{block}"
+
+
+def crypt_lines():
+    return "".join(rf"crypt = PARTLABEL=secret{block} "
+                   rf"key-file=\EFI\sluice\{block}.key" "\n"
+                   for block in KEYS).encode()
+
+
+def make_tools(image):
+    """ext4 with cryptsetup, fio, what they need, and dm-crypt's modules."""
+    folder = image.parent / "crypt-tools"
+    (folder / "lib").mkdir(parents=True, exist_ok=True)
+    for program in map(initramfs.find_program, PROGRAMS):
+        place = folder / Path(program).name
+        place.write_bytes(Path(program).read_bytes())
+        place.chmod(0o755)
+        for path in initramfs.shared_objects(program):
+            (folder / "lib" / Path(path).name).write_bytes(
+                Path(path).read_bytes())
+    modules = kernel.fetch("cloud-amd64").modules
+    for number, path in enumerate(initramfs.load_order(modules, MODULES)):
+        (folder / f"{number:02}-{path.name}").write_bytes(path.read_bytes())
+    for block, key in KEYS.items():
+        (folder / f"{block}.key").write_bytes(key)
+    image.unlink(missing_ok=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
+                   check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+    return image
+
+
+class Disks:
+    """The boot disk, and a drive for each size of blocks."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        tools = make_tools(BUILD / "guest" / "crypt-tools.img")
+        files = lab.files(config(**NEXT) + crypt_lines())
+        files |= {f"EFI/sluice/{block}.key": key
+                  for block, key in KEYS.items()}
+        parts = [Partition("open", 64 * MIB),
+                 Partition("tools", 160 * MIB, tools.read_bytes())]
+        self.boot = bootable(lab.image("crypt"), parts, files)
+        self.drives = {block: Disk(lab.image(f"crypt{block}"), [
+            Partition(f"secret{block}", SIZE),
+            Partition(f"plain{block}", SIZE)], block).create()
+            for block in KEYS}
+
+    def devices(self):
+        return [word for block, drive in self.drives.items()
+                for word in nvme(drive, f"QF{block}")]
+
+    def machine(self, mode):
+        return self.lab.machine(f"crypt-{mode}", self.boot, self.devices(),
+                                cpu="EPYC" + CPU[mode])
+
+
+def dm_open(guest, block):
+    key = KEYS[block]
+    guest.check(
+        "DM_DISABLE_UDEV=1 LD_LIBRARY_PATH=/tools/lib /tools/cryptsetup open "
+        f"--type plain --cipher aes-xts-plain64 --key-size {len(key) * 8} "
+        f"--key-file /tools/{block}.key --sector-size {block} "
+        f"{secret(block)} m{block}")
+    return f"/dev/mapper/m{block}"
+
+
+def fill(guest, device, name):
+    """A file system with a file whose sum is known."""
+    guest.check(f"mount {device} /mnt && dd if=/dev/urandom of=/mnt/{name} "
+                "bs=64k count=64 2>/dev/null; sync")
+    text = guest.check(f"sha256sum </mnt/{name}; umount /mnt")
+    return text.split()[0]
+
+
+def check_file(guest, device, name, expected):
+    guest.check(f"e2fsck -f -n {device}")
+    text = guest.check(f"mount -o ro {device} /mnt && "
+                       f"sha256sum </mnt/{name}; umount /mnt")
+    assert text.split()[0] == expected
+
+
+def start(system):
+    system.guest = Guest(system.machine)
+    system.guest.check(TOOLS)
+    return system.guest
+
+
+@pytest.fixture(scope="module")
+def disks(lab):
+    return Disks(lab)
+
+
+def test_dm_crypt_and_crypt_read_each_other(disks):
+    sums = {}
+    with disks.machine("sluice") as system:
+        guest = start(system)
+        for block in KEYS:
+            guest.check(f"mkfs.ext4 -q -F {secret(block)}")
+            sums[block] = fill(guest, secret(block), "ours")
+            guest.check(FIO.replace(OPEN, f"/dev/disk/by-partlabel/plain{block}")
+                        + "--rw=randrw --bs=64k --iodepth=8 --size=8M", 180)
+        guest.power_off()
+    for block, drive in disks.drives.items():
+        assert drive.read(f"secret{block}", 1080, 2) != b"\x53\xef"
+        assert any(drive.read(f"secret{block}", 0, 1024))
+    with disks.machine("plain") as system:
+        guest = start(system)
+        guest.check(LOAD)
+        for block in KEYS:
+            device = dm_open(guest, block)
+            check_file(guest, device, "ours", sums[block])
+            sums[block] = fill(guest, device, "theirs")
+            guest.check("DM_DISABLE_UDEV=1 LD_LIBRARY_PATH=/tools/lib "
+                        f"/tools/cryptsetup close m{block}")
+        guest.power_off()
+    with disks.machine("sluice") as system:
+        guest = start(system)
+        for block in KEYS:
+            check_file(guest, secret(block), "theirs", sums[block])
+            report = guest.check(
+                FIO.replace(OPEN, secret(block)) + "--rw=randrw "
+                f"--bsrange={block}-256k --iodepth=32 --size=16M", 240)
+            assert "err= 0" in report
+        guest.power_off()
