@@ -4,6 +4,7 @@
  * others go on to the APIC as they are. Sections: APM vol. 2.
  */
 #include "apic.h"
+#include "barrier.h"
 #include "apic_page.h"
 #include "clock.h"
 #include "log.h"
