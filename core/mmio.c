@@ -28,6 +28,10 @@ static struct entry entries[REGION_MAX + 1];
 static u32 count, version;
 static struct lock lock;
 
+/* By page, where one of its addresses was found last: any value will do. */
+#define GUESSES 16
+static u32 guesses[GUESSES];
+
 /* The first entry that does not end before `address`. */
 static struct entry *search(u64 address)
 {
@@ -44,6 +48,24 @@ static struct entry *search(u64 address)
 	return &entries[low];
 }
 
+static bool is_in(const struct entry *entry, u64 address)
+{
+	return address >= READ_FIRST(entry->base) &&
+	       address <= READ_FIRST(entry->last);
+}
+
+static struct entry *look(u64 address)
+{
+	u32 *guess = &guesses[address / PAGE_SIZE % GUESSES];
+	struct entry *entry = &entries[READ_ONCE(*guess)];
+
+	if (!is_in(entry, address)) {
+		entry = search(address);
+		WRITE_ONCE(*guess, entry - entries);
+	}
+	return entry;
+}
+
 static struct mmio_region *find(u64 address, u64 *offset)
 {
 	struct mmio_region *region;
@@ -54,7 +76,7 @@ static struct mmio_region *find(u64 address, u64 *offset)
 		struct entry *entry;
 
 		before = READ_FIRST(version);
-		entry = search(address);
+		entry = look(address);
 		base = READ_FIRST(entry->base);
 		region = READ_FIRST(entry->region);
 		after = READ_ONCE(version);

@@ -112,11 +112,10 @@ struct vt {
 	/* Runs the guest with cpu->guest until its next exit. */
 	void (*run)(struct cpu *cpu, struct vt_exit *exit);
 
-	/* Fills in cpu->guest, on demand: the mode and where code is; all
-	 * other segment bases. */
+	/* Fill in, on demand: cpu->guest's mode and where its code is, and
+	 * cpu->paging; all other segment bases. */
 	void (*load_context)(struct cpu *cpu);
 	void (*load_segments)(struct cpu *cpu);
-	void (*load_paging)(struct cpu *cpu, struct vt_paging *paging);
 
 	/* Did the last exit cut short the delivery of an event? Then its
 	 * access is the delivery's, not the instruction's. */

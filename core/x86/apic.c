@@ -4,8 +4,8 @@
  * others go on to the APIC as they are. Sections: APM vol. 2.
  */
 #include "apic.h"
-#include "barrier.h"
 #include "apic_page.h"
+#include "barrier.h"
 #include "clock.h"
 #include "log.h"
 #include "mmio.h"

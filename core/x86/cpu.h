@@ -47,6 +47,7 @@ struct cpu {
 	u32 unknown_exits;		/* exit.c: in a row */
 	u64 exits[VT_EXITS];		/* counts, read by others */
 	struct insn_cache insns;	/* emulate.c */
+	struct vt_paging paging;	/* see load_context() */
 	struct linear_walk walks[LINEAR_WALKS];	/* linear.c */
 
 	/* idt.c: what arrived while the host let it in. */

@@ -28,7 +28,7 @@ struct guest_memory {
 };
 
 /* One access inside one page, by guest-physical address. */
-static void access_physical(gpa_t address, struct mmio_access *access)
+static inline void access_physical(gpa_t address, struct mmio_access *access)
 {
 	if (mmio_dispatch(address, access))
 		return;
@@ -51,7 +51,7 @@ static bool is_operand(const struct guest_memory *guest, u64 linear,
 	       !((linear ^ guest->operand.v) & PAGE_MASK);
 }
 
-static int access_linear(struct guest_memory *guest, u64 linear,
+static inline int access_linear(struct guest_memory *guest, u64 linear,
 			 struct mmio_access *access)
 {
 	gpa_t address = guest->operand;
@@ -86,7 +86,7 @@ static int access_split(struct guest_memory *guest, u64 linear,
 	return 0;
 }
 
-static int access_any(struct insn_memory *memory, u64 linear,
+static inline int access_any(struct insn_memory *memory, u64 linear,
 		      struct mmio_access *access)
 {
 	struct guest_memory *guest =

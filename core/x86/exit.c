@@ -23,20 +23,19 @@ static void exit_cpuid(struct cpu *cpu, const struct vt_exit *exit)
 {
 	u64 *gpr = cpu->guest.gpr;
 	u32 leaf = gpr[INSN_RAX];
-	struct vt_paging paging;
 	u32 regs[4];
 
 	cpuid(leaf, gpr[INSN_RCX], regs);
-	vt->load_paging(cpu, &paging);
+	vt->load_context(cpu);
 	/* These two mirror the guest's CR4, not ours. */
 	if (leaf == 1) {
 		regs[CPUID_ECX] &= ~CPUID_1_ECX_OSXSAVE;
-		if (paging.cr4 & CR4_OSXSAVE)
+		if (cpu->paging.cr4 & CR4_OSXSAVE)
 			regs[CPUID_ECX] |= CPUID_1_ECX_OSXSAVE;
 	}
 	if (leaf == 7 && !(u32)gpr[INSN_RCX]) {
 		regs[CPUID_ECX] &= ~CPUID_7_ECX_OSPKE;
-		if (paging.cr4 & CR4_PKE)
+		if (cpu->paging.cr4 & CR4_PKE)
 			regs[CPUID_ECX] |= CPUID_7_ECX_OSPKE;
 	}
 	vt->hide_cpuid(cpu, leaf, regs);

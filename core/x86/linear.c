@@ -4,6 +4,7 @@
  * and not believed: every entry is read again. This is no TLB.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "barrier.h"
 #include "bits.h"
@@ -117,22 +118,22 @@ static bool walk_tables(struct walk *walk, const struct vt_paging *paging)
 	return true;
 }
 
-/* Walks for a page; the walk that `out` was is forgotten. */
+/* Without paging every page is where it says it is, and anybody's. */
 static bool walk_page(struct linear_walk *out, const struct vt_paging *paging,
 		      u64 page)
 {
 	struct walk walk = { .out = out };
-	bool is_present;
+	bool is_present = true;
 
-	walk_start(&walk, paging, page);
 	out->page = page;
-	out->cr3 = paging->cr3;
-	out->cr4 = paging->cr4;
-	out->efer = paging->efer;
-	is_present = walk_tables(&walk, paging);
+	out->paging = *paging;
+	out->base = page;
+	walk_start(&walk, paging, page);
+	if (paging->cr0 & CR0_PG)
+		is_present = walk_tables(&walk, paging);
 	/* Only words are looked at again. */
-	if (!is_present || walk.entry_size != sizeof(*out->values))
-		out->count = 0;
+	out->is_kept = is_present && walk.entry_size == sizeof(*out->values);
+	out->memory = gmem_map(gpa(out->base), PAGE_SIZE);
 	return is_present;
 }
 
@@ -140,8 +141,11 @@ static bool walk_page(struct linear_walk *out, const struct vt_paging *paging,
 static bool is_true(const struct linear_walk *walk,
 		    const struct vt_paging *paging, u64 page)
 {
-	if (!walk->count || walk->page != page || walk->cr3 != paging->cr3 ||
-	    walk->cr4 != paging->cr4 || walk->efer != paging->efer)
+	const struct vt_paging *then = &walk->paging;
+
+	if (!walk->is_kept || walk->page != page || then->cr3 != paging->cr3 ||
+	    then->cr0 != paging->cr0 || then->cr4 != paging->cr4 ||
+	    then->efer != paging->efer)
 		return false;
 	for (u32 i = 0; i < walk->count; i++)
 		if (READ_ONCE(*walk->entries[i]) != walk->values[i])
@@ -149,58 +153,67 @@ static bool is_true(const struct linear_walk *walk,
 	return true;
 }
 
-static bool is_allowed(u64 permissions, const struct vt_paging *paging,
-		       bool is_write)
+/* NULL: a page on the way is not present. */
+static const struct linear_walk *walk_to(struct cpu *cpu, u64 linear)
 {
-	if (paging->is_user && !(permissions & PTE_USER))
+	struct linear_walk *walk =
+		&cpu->walks[linear / PAGE_SIZE % LINEAR_WALKS];
+	u64 page = align_down(linear, PAGE_SIZE);
+
+	if (!is_true(walk, &cpu->paging, page) &&
+	    !walk_page(walk, &cpu->paging, page))
+		return NULL;
+	return walk;
+}
+
+static bool is_allowed(const struct linear_walk *walk,
+		       const struct vt_paging *paging, bool is_write)
+{
+	if (paging->is_user && !(walk->permissions & PTE_USER))
 		return false;
-	if (!is_write || (permissions & PTE_WRITE))
+	if (!is_write || (walk->permissions & PTE_WRITE))
 		return true;
 	return !paging->is_user && !(paging->cr0 & CR0_WP);
+}
+
+/* Outside of long mode there are 32 bits of it. */
+static u64 truncated(const struct cpu *cpu, u64 linear)
+{
+	return cpu->paging.efer & EFER_LMA ? linear : (u32)linear;
 }
 
 int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 		     struct linear_fault *fault)
 {
-	struct linear_walk *walk;
-	struct vt_paging paging;
-	u64 page;
+	const struct linear_walk *walk;
 
-	vt->load_paging(cpu, &paging);
-	if (!(paging.efer & EFER_LMA))
-		linear = (u32)linear;
-	if (!(paging.cr0 & CR0_PG)) {
-		*out = gpa(linear);
+	linear = truncated(cpu, linear);
+	walk = walk_to(cpu, linear);
+	if (walk && is_allowed(walk, &cpu->paging, is_write)) {
+		*out = gpa(walk->base + (linear & PAGE_MASK));
 		return 0;
 	}
-	page = align_down(linear, PAGE_SIZE);
-	walk = &cpu->walks[linear / PAGE_SIZE % LINEAR_WALKS];
 	fault->address = linear;
-	fault->error = (is_write ? PF_WRITE : 0) |
-		       (paging.is_user ? PF_USER : 0);
-	if (!is_true(walk, &paging, page) && !walk_page(walk, &paging, page))
-		return -EFAULT;
-	if (!is_allowed(walk->permissions, &paging, is_write)) {
-		fault->error |= PF_PRESENT;
-		return -EFAULT;
-	}
-	*out = gpa(walk->base + (linear & PAGE_MASK));
-	return 0;
+	fault->error = (walk ? PF_PRESENT : 0) | (is_write ? PF_WRITE : 0) |
+		       (cpu->paging.is_user ? PF_USER : 0);
+	return -EFAULT;
 }
 
 /* Inside one page. */
 static inline bool fetch(struct cpu *cpu, u64 linear, u8 *bytes, size_t count)
 {
-	struct linear_fault fault;
-	gpa_t from;
+	const struct linear_walk *walk = walk_to(cpu, linear);
 
-	return !linear_translate(cpu, linear, false, &from, &fault) &&
-	       !gmem_read(bytes, from, count);
+	if (!walk || !walk->memory || !is_allowed(walk, &cpu->paging, false))
+		return false;
+	memcpy(bytes, walk->memory + (linear & PAGE_MASK), count);
+	return true;
 }
 
 size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
 {
-	u64 linear = cpu->guest.segment_base[INSN_CS] + cpu->guest.rip;
+	u64 linear = truncated(cpu, cpu->guest.segment_base[INSN_CS] +
+				    cpu->guest.rip);
 	size_t in_page = PAGE_SIZE - (linear & PAGE_MASK);
 
 	if (in_page >= LINEAR_FETCH_SIZE)
@@ -208,7 +221,8 @@ size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
 			LINEAR_FETCH_SIZE : 0;
 	if (!fetch(cpu, linear, bytes, in_page))
 		return 0;
-	return fetch(cpu, linear + in_page, bytes + in_page,
+	linear = truncated(cpu, linear + in_page);
+	return fetch(cpu, linear, bytes + in_page,
 		     LINEAR_FETCH_SIZE - in_page) ?
 		LINEAR_FETCH_SIZE : in_page;
 }

@@ -7,6 +7,7 @@
 #define SLUICE_LINEAR_H
 
 #include "types.h"
+#include "vt.h"
 
 struct cpu;
 
@@ -19,19 +20,21 @@ struct linear_fault {
 
 /* A walk and all that it has read: as long as that is the same, it is true. */
 struct linear_walk {
+	bool is_kept;
 	u64 page;		/* linear */
-	u64 cr3, cr4, efer;
-	u32 count;		/* of entries; 0: no walk */
+	struct vt_paging paging;
+	u32 count;		/* of entries */
 	const u64 *entries[LINEAR_LEVELS];
 	u64 values[LINEAR_LEVELS];
 	u64 permissions;	/* AND of the entries */
 	u64 base;		/* guest-physical, of the page */
+	const u8 *memory;	/* the page; NULL: not RAM */
 };
 
 #define LINEAR_WALKS 8		/* kept; a power of two */
 
 /*
- * Where `linear` is now, for a read or write by the guest's code. 0, or
+ * Both need load_context(). Where `linear` is now, for a read or write by the guest's code. 0, or
  * -EFAULT with `fault` filled in. Does not set accessed and dirty bits.
  */
 int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
@@ -39,8 +42,7 @@ int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 
 #define LINEAR_FETCH_SIZE 16	/* the longest instruction and a byte */
 
-/* Code bytes at the guest's rip; needs load_context(). Returns how many
- * could be read. */
+/* Code bytes at the guest's rip. Returns how many could be read. */
 size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE]);
 
 #endif

@@ -505,7 +505,6 @@ const struct vt svm = {
 	.run = run,
 	.load_context = svm_load_context,
 	.load_segments = svm_load_segments,
-	.load_paging = svm_load_paging,
 	.was_delivering = was_delivering,
 	.skip = skip,
 	.inject_exception = inject_exception,

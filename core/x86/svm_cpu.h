@@ -27,7 +27,6 @@ void svm_start(struct cpu *cpu, u8 startup_vector);
 enum insn_mode svm_mode(const struct vmcb *vmcb);
 void svm_load_context(struct cpu *cpu);
 void svm_load_segments(struct cpu *cpu);
-void svm_load_paging(struct cpu *cpu, struct vt_paging *paging);
 
 /* svm_redirect.c */
 void svm_redirect_init(void);

@@ -132,6 +132,10 @@ void svm_load_context(struct cpu *cpu)
 	cpu->guest.mode = svm_mode(vmcb);
 	cpu->guest.segment_base[INSN_CS] =
 		cpu->guest.mode == INSN_MODE_64 ? 0 : vmcb->cs.base;
+	cpu->paging = (struct vt_paging){
+		.cr0 = vmcb->cr0, .cr3 = vmcb->cr3, .cr4 = vmcb->cr4,
+		.efer = vmcb->efer, .is_user = vmcb->cpl == 3,
+	};
 }
 
 void svm_load_segments(struct cpu *cpu)
@@ -144,15 +148,4 @@ void svm_load_segments(struct cpu *cpu)
 	base[INSN_DS] = vmcb->ds.base;
 	base[INSN_FS] = rdmsr(MSR_FS_BASE);
 	base[INSN_GS] = rdmsr(MSR_GS_BASE);
-}
-
-void svm_load_paging(struct cpu *cpu, struct vt_paging *paging)
-{
-	const struct vmcb *vmcb = vmcb_of(cpu);
-
-	paging->cr0 = vmcb->cr0;
-	paging->cr3 = vmcb->cr3;
-	paging->cr4 = vmcb->cr4;
-	paging->efer = vmcb->efer;
-	paging->is_user = vmcb->cpl == 3;
 }

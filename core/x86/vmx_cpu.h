@@ -55,7 +55,7 @@ void vmx_reset(struct cpu *cpu);
 void vmx_start(struct cpu *cpu, u8 startup_vector);
 enum insn_mode vmx_mode(void);
 void vmx_load_context(struct cpu *cpu);
-void vmx_load_paging(struct cpu *cpu, struct vt_paging *paging);
+void vmx_load_segments(struct cpu *cpu);
 
 /* vmx_event.c: as in vt.h, and for each run */
 void vmx_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,

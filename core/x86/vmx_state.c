@@ -237,28 +237,25 @@ enum insn_mode vmx_mode(void)
 
 void vmx_load_context(struct cpu *cpu)
 {
-	static const u8 segments[] = {
-		[INSN_ES] = VMCS_ES, [INSN_CS] = VMCS_CS, [INSN_SS] = VMCS_SS,
-		[INSN_DS] = VMCS_DS, [INSN_FS] = VMCS_FS, [INSN_GS] = VMCS_GS,
-	};
-	bool is_64;
-
 	cpu->guest.mode = vmx_mode();
-	is_64 = cpu->guest.mode == INSN_MODE_64;
-	for (unsigned i = 0; i < ARRAY_COUNT(segments); i++)
-		cpu->guest.segment_base[i] =
-			is_64 && i != INSN_FS && i != INSN_GS
-				? 0 : vmread(VMCS_BASE(segments[i]));
+	cpu->guest.segment_base[INSN_CS] =
+		cpu->guest.mode == INSN_MODE_64
+			? 0 : vmread(VMCS_BASE(VMCS_CS));
+	cpu->paging = (struct vt_paging){
+		.cr0 = vmread(VMCS_GUEST_CR0), .cr3 = vmread(VMCS_GUEST_CR3),
+		.cr4 = vmread(VMCS_GUEST_CR4), .efer = vmread(VMCS_GUEST_EFER),
+		.is_user = FIELD_GET(SEGMENT_DPL,
+				     vmread(VMCS_RIGHTS(VMCS_SS))) == 3,
+	};
 }
 
-void vmx_load_paging(struct cpu *cpu, struct vt_paging *paging)
+void vmx_load_segments(struct cpu *cpu)
 {
-	u32 rights = vmread(VMCS_RIGHTS(VMCS_SS));
+	u64 *base = cpu->guest.segment_base;
 
-	(void)cpu;
-	paging->cr0 = vmread(VMCS_GUEST_CR0);
-	paging->cr3 = vmread(VMCS_GUEST_CR3);
-	paging->cr4 = vmread(VMCS_GUEST_CR4);
-	paging->efer = vmread(VMCS_GUEST_EFER);
-	paging->is_user = FIELD_GET(SEGMENT_DPL, rights) == 3;
+	base[INSN_ES] = vmread(VMCS_BASE(VMCS_ES));
+	base[INSN_SS] = vmread(VMCS_BASE(VMCS_SS));
+	base[INSN_DS] = vmread(VMCS_BASE(VMCS_DS));
+	base[INSN_FS] = vmread(VMCS_BASE(VMCS_FS));
+	base[INSN_GS] = vmread(VMCS_BASE(VMCS_GS));
 }

@@ -26,8 +26,8 @@
 #define PS PTE_LARGE
 
 static u8 ram[RAM_SIZE] __attribute__((aligned(4096)));
-static struct vt_paging paging;
 static struct cpu cpu;
+static struct vt_paging *const paging = &cpu.paging;
 
 /* ---- What the walk stands on --------------------------------------------- */
 
@@ -52,15 +52,6 @@ int gmem_read(void *to, gpa_t from, size_t size)
 	return 0;
 }
 
-static void load_paging(struct cpu *asked, struct vt_paging *out)
-{
-	CHECK(asked == &cpu);
-	*out = paging;
-}
-
-static const struct vt fake_vt = { .load_paging = load_paging };
-const struct vt *vt = &fake_vt;
-
 /* ---- Building tables ----------------------------------------------------- */
 
 enum mode { FOUR_LEVELS, FIVE_LEVELS, PAE, LEGACY, LEGACY_PSE, OFF };
@@ -79,7 +70,7 @@ static const struct vt_paging modes[] = {
 static void start(enum mode mode)
 {
 	memset(ram, 0, sizeof(ram));
-	paging = modes[mode];
+	*paging = modes[mode];
 }
 
 static void put(u64 address, u64 entry, unsigned size)
@@ -181,7 +172,7 @@ TEST(the_low_bits_of_cr3_are_not_the_tables_address)
 
 	start(FOUR_LEVELS);
 	build(FOUR_LEVELS, 0x1000, leaf, 4);
-	paging.cr3 |= 0xfff | BIT(63);
+	paging->cr3 |= 0xfff | BIT(63);
 	CHECK_EQ(linear_translate(&cpu, 0x1000, false, &out, &fault), 0);
 	CHECK_EQ(out.v, 0x5000);
 }
@@ -193,7 +184,7 @@ TEST(the_pointers_of_pae_need_no_page_of_their_own)
 	gpa_t out;
 
 	start(PAE);
-	paging.cr3 = ROOT + 0xfe0;
+	paging->cr3 = ROOT + 0xfe0;
 	put(ROOT + 0xfe0 + 3 * 8, TABLE(1) | P, 8);
 	put(TABLE(1), 0x200000 | RW | PS, 8);
 	CHECK_EQ(linear_translate(&cpu, 0xc0000042, true, &out, &fault), 0);
@@ -258,9 +249,9 @@ TEST(permissions_and_error_codes_are_the_processors)
 		start(permissions[i].mode);
 		build(permissions[i].mode, linear, permissions[i].entries,
 		      permissions[i].count);
-		paging.is_user = permissions[i].is_user;
+		paging->is_user = permissions[i].is_user;
 		if (permissions[i].write_protect)
-			paging.cr0 |= CR0_WP;
+			paging->cr0 |= CR0_WP;
 		error = linear_translate(&cpu, linear, permissions[i].is_write,
 					 &out, &fault);
 		if (permissions[i].error == ALLOWED) {
@@ -296,7 +287,7 @@ TEST(tables_outside_of_ram_end_the_walk_with_a_fault)
 			if (level)
 				put(at, nowhere[i] | RW, 8);
 			else
-				paging.cr3 = nowhere[i];
+				paging->cr3 = nowhere[i];
 			CHECK_EQ(linear_translate(&cpu, 0, true, &out, &fault),
 				 (u64)-EFAULT);
 			CHECK_EQ(fault.error, PF_WRITE);
@@ -339,8 +330,8 @@ TEST(tables_of_random_bits_never_lead_outside_of_52_bits)
 	for (unsigned step = 0; step < 100000; step++) {
 		if (step % 1000 == 0)
 			build_noise();
-		paging = modes[rand() % OFF];
-		paging.is_user = rand() & 1;
+		*paging = modes[rand() % OFF];
+		paging->is_user = rand() & 1;
 		if (linear_translate(&cpu, random_bits(), rand() & 1, &out,
 				     &fault))
 			continue;
@@ -388,12 +379,12 @@ TEST(a_kept_walk_still_asks_who_may)
 	put(TABLE(3) + 8, 0x5000 | P, 8);
 	CHECK_EQ(translate(0x1000), 0x5000);
 	CHECK_EQ(linear_translate(&cpu, 0x1008, true, &out, &fault), 0);
-	paging.cr0 |= CR0_WP;
+	paging->cr0 |= CR0_WP;
 	CHECK_EQ(linear_translate(&cpu, 0x1008, true, &out, &fault),
 		 (u64)-EFAULT);
 	CHECK_EQ(fault.error, PF_PRESENT | PF_WRITE);
 	CHECK_EQ(fault.address, 0x1008);
-	paging.is_user = true;
+	paging->is_user = true;
 	CHECK_EQ(linear_translate(&cpu, 0x1010, false, &out, &fault),
 		 (u64)-EFAULT);
 	CHECK_EQ(fault.error, PF_PRESENT | PF_USER);
@@ -424,13 +415,13 @@ TEST(an_entry_that_has_changed_is_followed_on_every_level)
 TEST(another_root_is_another_walk)
 {
 	start_kept();
-	paging.cr3 = TABLE(8);
+	paging->cr3 = TABLE(8);
 	put(TABLE(8), TABLE(9) | RW, 8);
 	put(TABLE(9), 0x40000000 | RW | PS, 8);
 	CHECK_EQ(translate(0x1000), 0x40001000);
-	paging = modes[OFF];
+	*paging = modes[OFF];
 	CHECK_EQ(translate(0x1000), 0x1000);
-	paging = modes[FOUR_LEVELS];
+	*paging = modes[FOUR_LEVELS];
 	CHECK_EQ(translate(0x1000), 0x5000);
 }
 
@@ -475,10 +466,10 @@ TEST(a_kept_walk_leads_where_a_new_one_does)
 		if (step % 5000 == 0)
 			build_noise();
 		if (step % 64 == 0)
-			paging = modes[rand() % OFF];
+			*paging = modes[rand() % OFF];
 		if (step % 16 == 0)
-			paging.cr3 = TABLE(rand() % 2);
-		paging.is_user = rand() & 1;
+			paging->cr3 = TABLE(rand() % 2);
+		paging->is_user = rand() & 1;
 		put(TABLE(rand() % 16) + rand() % 4 * 64,
 		    TABLE(rand() % 16) | (rand() % 16 ? RWU : 0), 8);
 		kept_count += check_same((u64)(rand() % 4) * 8 << 12,
