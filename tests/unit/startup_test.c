@@ -14,6 +14,7 @@
 #include "../../core/x86/irq_exit.h"
 #include "../../core/x86/machine.h"
 #include "../../core/x86/smp.h"
+#include "barrier.h"
 #include "clock.h"
 #include "log.h"
 #include "mmio.h"
