@@ -230,7 +230,7 @@ $(B)/sluicectl: $(CTL_OBJECTS)
 # The archive holds the code under test before the doubles (fake_*.c): a
 # double is linked where the real thing is not pure, or when a test names it.
 
-PURE := $(wildcard boot/config.c boot/image.c boot/ram.c \
+PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/acpi.c core/aml.c core/ioport.c core/pci_bus.c core/pci_route.c \
 	core/pool.c core/settings.c core/sleep.c core/x86/insn.c \
 	core/x86/insn_cache.c \

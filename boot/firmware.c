@@ -4,6 +4,7 @@
 
 #include "bits.h"
 #include "firmware.h"
+#include "last_words.h"
 #include "ram.h"
 #include "spec/uefi.h"
 
@@ -51,6 +52,31 @@ static bool is_ram(const EFI_MEMORY_DESCRIPTOR *range)
 	       range->Type != EfiMemoryMappedIO &&
 	       range->Type != EfiMemoryMappedIOPortSpace &&
 	       range->Attribute & EFI_MEMORY_WB;
+}
+
+/* What the next one may use, and so can read. */
+static bool is_free(const EFI_MEMORY_DESCRIPTOR *range)
+{
+	return range->Type == EfiConventionalMemory ||
+	       range->Type == EfiBootServicesData ||
+	       range->Type == EfiLoaderData;
+}
+
+void firmware_find_last_words(struct boot_info *info)
+{
+	UINTN count, key, size;
+	UINT32 version;
+	u8 *map = (u8 *)LibMemoryMap(&count, &key, &size, &version);
+
+	for (UINTN i = 0; map && i < count; i++) {
+		EFI_MEMORY_DESCRIPTOR *range = (void *)(map + i * size);
+
+		if (is_free(range))
+			last_words_look(info, range->PhysicalStart,
+					range->NumberOfPages * PAGE_SIZE);
+	}
+	if (map)
+		FreePool(map);
 }
 
 static int describe_ram(struct boot_info *info)

@@ -14,6 +14,9 @@
 int firmware_reserve(u64 size, u64 *base);
 void firmware_unreserve(u64 base, u64 size);
 
+/* What a Sluice before this one said last, into `info`. */
+void firmware_find_last_words(struct boot_info *info);
+
 /* Fills in rsdp, tsc_hz, cpu_count and the RAM ranges. 0 or -Exxx, with a
  * message. */
 int firmware_describe(struct boot_info *info);

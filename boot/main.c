@@ -180,6 +180,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	InitializeLib(image, table);
 	strncpy(info.version, SLUICE_VERSION, sizeof(info.version) - 1);
 	Print(L"Sluice %a\n", SLUICE_VERSION);
+	firmware_find_last_words(&info);
 	volume_open(image);
 	error = read_config();
 	if (!error)

@@ -55,13 +55,15 @@ u32 log_read(u64 *from, void *to, u32 size)
 	char *text = to;
 	u32 count = 0;
 
-	lock_acquire(&lock);
+	if (!panic_is_on())
+		lock_acquire(&lock);
 	*from = MAX(*from, log_first());
 	while (count < size && *from + count < ring.end) {
 		text[count] = ring.text[(*from + count) % RING_SIZE];
 		count++;
 	}
-	lock_release(&lock);
+	if (!panic_is_on())
+		lock_release(&lock);
 	return count;
 }
 

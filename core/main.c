@@ -9,6 +9,7 @@
 #include "clock_init.h"
 #include "console.h"
 #include "ioport.h"
+#include "last_words_init.h"
 #include "log_init.h"
 #include "memory.h"
 #include "page.h"
@@ -57,7 +58,9 @@ static int prepare_memory(struct boot_info *info)
 
 	gmem_init(info);
 	mtrr_init();
-	return page_init(info->memory_base + used, info->memory_size - used);
+	/* The last page is for last words. */
+	return page_init(info->memory_base + used,
+			 info->memory_size - used - PAGE_SIZE);
 }
 
 static int prepare_machine(struct boot_info *info)
@@ -82,6 +85,7 @@ static long prepare(struct boot_info *info)
 	log_init(info->config.log_level);
 	status_init(info);
 	console_init(info->config.log_sink);
+	last_words_init(info);
 	vt_select();
 	error = prepare_memory(info);
 	if (error)

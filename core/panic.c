@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "last_words_init.h"
 #include "log.h"
 #include "panic.h"
 #include "x86/cpu.h"
@@ -27,6 +28,7 @@ void panic(const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	log_error("panic: %s", text);
+	last_words_write();
 	log_error("panic: every CPU is stopped; please report the lines above");
 	smp_stop_others();
 	cpu_halt();

@@ -7,6 +7,7 @@
 #ifndef SLUICE_BOOT_INFO_H
 #define SLUICE_BOOT_INFO_H
 
+#include "last_words.h"
 #include "log.h"
 #include "setting.h"
 #include "types.h"
@@ -57,6 +58,9 @@ struct boot_info {
 	u32 ram_count;
 	struct ram_range ram[BOOT_RAM_RANGE_MAX];
 	char version[BOOT_VERSION_MAX];		/* of Sluice */
+	/* Of the run before, if it panicked and the memory has kept it. */
+	u32 last_words_size;
+	char last_words[LAST_WORDS_MAX];
 	struct config config;
 	/* Wiped, here too, when the settings have been applied. */
 	u32 secret_count;

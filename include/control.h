@@ -72,6 +72,8 @@ enum control_verb {
 	CONTROL_LOG,		/* bytes of text, by their number since launch */
 	CONTROL_WHY,		/* bytes: why the last order to this controller
 				 * was refused */
+	CONTROL_PANIC_LOG,	/* bytes: the end of the log of the run
+				 * before, if that panicked */
 	CONTROL_VERBS,
 };
 

@@ -13,5 +13,7 @@ const char *status_version(void);
 void status_get(struct control_status *status);
 /* False: there is no such CPU. */
 bool status_get_cpu(u32 index, struct control_cpu *cpu);
+/* Last words of the run before: bytes from `from` on, as many as there are. */
+u32 status_read_panic_log(u64 from, void *to, u32 size);
 
 #endif

@@ -89,6 +89,9 @@ void cpuid(u32 leaf, u32 subleaf, u32 regs[4]);
 
 u64 rdtsc(void);
 
+/* To memory, where a reset does not reach. */
+void cpu_write_back_caches(void);
+
 u64 read_cr0(void);
 u64 read_cr2(void);
 u64 read_cr3(void);

@@ -103,7 +103,7 @@ static void exit_interrupt(struct cpu *cpu, const struct vt_exit *exit)
 /* INVD would throw away what our caches have not written back. */
 static void exit_invd(struct cpu *cpu, const struct vt_exit *exit)
 {
-	__asm__ volatile("wbinvd" ::: "memory");
+	cpu_write_back_caches();
 	vt->skip(cpu, exit->length);
 }
 

@@ -68,3 +68,8 @@ WRITE_REGISTER(cr2)
 WRITE_REGISTER(cr3)
 WRITE_REGISTER(cr4)
 WRITE_REGISTER(dr6)
+
+void cpu_write_back_caches(void)
+{
+	__asm__ volatile("wbinvd" ::: "memory");
+}

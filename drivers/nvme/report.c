@@ -167,6 +167,12 @@ static bool fill_why(struct nvme_host *host, u64 index, void *item)
 	return true;
 }
 
+static bool fill_panic_log(struct nvme_host *host, u64 index, void *item)
+{
+	(void)host;
+	return status_read_panic_log(index, item, 1);
+}
+
 static const struct {
 	u32 size;
 	fill_fn *fill;		/* NULL: log_read() */
@@ -179,6 +185,7 @@ static const struct {
 	[CONTROL_PLUGINS] = { sizeof(struct control_plugin), fill_plugin },
 	[CONTROL_LOG] = { 1, NULL },
 	[CONTROL_WHY] = { 1, fill_why },
+	[CONTROL_PANIC_LOG] = { 1, fill_panic_log },
 };
 
 u32 report_item_size(u32 verb)

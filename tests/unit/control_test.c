@@ -144,6 +144,14 @@ TEST(the_log_is_read_from_a_cursor)
 	CHECK_EQ(ask(0, CONTROL_LOG, ~0ull)->size, 0);
 }
 
+TEST(the_last_words_of_the_run_before_are_kept)
+{
+	start();
+	CHECK_EQ(ask(0, CONTROL_PANIC_LOG, 0)->size, 13);
+	CHECK_STR((char *)page + 32, "panic: seven\n");
+	CHECK_EQ(ask(0, CONTROL_PANIC_LOG, 13)->size, 0);
+}
+
 /* ---- The log page ------------------------------------------------------------- */
 
 static u16 get_log(u32 lsp, u32 lsi, u64 offset, u32 size)

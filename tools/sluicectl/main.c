@@ -12,7 +12,7 @@ const char *const program = "sluicectl";
 
 static const struct command *const commands[] = {
 	&version_command, &status_command, &list_command, &stats_command,
-	&log_command, &trace_command,
+	&log_command, &panic_log_command, &trace_command,
 };
 
 enum result fail(enum result result, const char *format, ...)

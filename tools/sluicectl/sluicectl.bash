@@ -4,7 +4,7 @@
 _sluicectl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-	local words="version status list stats log trace gate overlay fault
+	local words="version status list stats log panic-log trace gate overlay fault
 		--device --json --help"
 
 	case $previous in

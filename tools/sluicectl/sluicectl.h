@@ -28,7 +28,7 @@ struct command {
 };
 
 extern const struct command version_command, status_command, list_command,
-	stats_command, log_command, trace_command;
+	stats_command, log_command, panic_log_command, trace_command;
 
 /* ---- main.c ------------------------------------------------------------- */
 
