@@ -232,7 +232,7 @@ $(B)/sluicectl: $(CTL_OBJECTS)
 
 PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/acpi.c core/aml.c core/ioport.c core/pci_bus.c core/pci_route.c \
-	core/pool.c core/settings.c core/sleep.c core/x86/insn.c \
+	core/pool.c core/settings.c core/sleep.c core/timer.c core/x86/insn.c \
 	core/x86/insn_cache.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)

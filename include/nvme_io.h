@@ -469,6 +469,17 @@ u8 nvme_io_submit(struct nvme_host *host, struct nvme_io_descriptor *desc,
 		  void (*done)(struct nvme_host *host, u16 status, void *arg),
 		  void *arg);
 
+/*
+ * Calls `call` once, `us` microseconds from now, like the callback of a host
+ * request, also when the controller has been reset meanwhile. While anything
+ * waits, a CPU that has nothing to do waits in Sluice, so that a call is on
+ * time to some tens of microseconds; on busy CPUs it comes with their next
+ * exit or interrupt. Non-zero: accepted; zero: too many wait.
+ */
+u8 nvme_io_call_after(struct nvme_host *host, u64 us,
+		      void (*call)(struct nvme_host *host, void *arg),
+		      void *arg);
+
 /* Contiguous zeroed pages of 4 KiB; NULL when memory is short. */
 void *nvme_io_alloc_pages(struct nvme_host *host, size_t n_pages,
 			  phys_t *phys);

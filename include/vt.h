@@ -22,6 +22,7 @@ enum vt_exit_reason {
 	VT_EXIT_INVD,
 	VT_EXIT_INIT,		/* arrived; has changed nothing yet */
 	VT_EXIT_STARTUP,	/* a SIPI, to a guest that waits for it */
+	VT_EXIT_HALT,		/* HLT, or MWAIT: see set_halt_exits() */
 	VT_EXIT_HIDDEN,		/* an instruction of the hidden feature */
 	VT_EXIT_SHUTDOWN,	/* triple fault */
 	VT_EXIT_UNKNOWN,
@@ -30,7 +31,8 @@ enum vt_exit_reason {
 
 struct vt_exit {
 	enum vt_exit_reason reason;
-	u8 length;		/* of the instruction, for CPUID, MSR, IO, INVD */
+	u8 length;		/* of the instruction, for CPUID, MSR, IO, INVD,
+				 * HALT */
 	union {
 		struct {
 			gpa_t address;
@@ -48,6 +50,11 @@ struct vt_exit {
 			bool is_write, is_string;
 		} io;
 		u8 startup_vector;
+		struct {
+			/* A write of memory would end it, too, which nobody
+			 * here sees: it may end at any time. */
+			bool is_mwait;
+		} halt;
 		u64 raw[3];	/* unknown: for the log */
 	};
 };
@@ -135,6 +142,16 @@ struct vt {
 	void (*forward_interrupt)(struct cpu *cpu);
 	/* Do interrupts exit? */
 	void (*set_interrupt_exits)(struct cpu *cpu, bool on);
+
+	/*
+	 * Do HLT and MWAIT exit? (VMX: "HLT exiting", "MWAIT exiting".) Then
+	 * ends_halt() lets in for a moment what is pending, or sleeps until
+	 * something comes, and says whether the guest's wait is over: an
+	 * interrupt that it can take is there, acknowledged, or an NMI has
+	 * come. NULL, both: timers are found at other exits.
+	 */
+	void (*set_halt_exits)(struct cpu *cpu, bool on);
+	bool (*ends_halt)(struct cpu *cpu, bool sleeps);
 
 	/* State after INIT (APM vol. 2, 14.1.3), then a SIPI's start. */
 	void (*reset)(struct cpu *cpu);

@@ -43,6 +43,7 @@ struct cpu {
 
 	/* irq.c */
 	bool interrupts_exit;
+	bool halts_exit;
 
 	u32 unknown_exits;		/* exit.c: in a row */
 	u64 exits[VT_EXITS];		/* counts, read by others */

@@ -10,6 +10,7 @@
 #include "machine.h"
 #include "smp.h"
 #include "spec/x86.h"
+#include "timer.h"
 #include "vt.h"
 
 #define UNKNOWN_EXITS_MAX 100	/* in a row */
@@ -118,6 +119,31 @@ static void exit_startup(struct cpu *cpu, const struct vt_exit *exit)
 	smp_take_startup(cpu, exit->startup_vector);
 }
 
+/*
+ * The guest waits in the host, one CPU looking at the time. What has ended
+ * may also be a wait of ours, for a kick: to wake up for nothing is allowed.
+ */
+static bool wait_once(struct cpu *cpu, bool is_mwait)
+{
+	bool keeps_time = timer_is_pending() && irq_begin_timekeeping(cpu);
+	bool is_over = vt->ends_halt(cpu, !keeps_time && !is_mwait);
+
+	irq_poll();
+	if (keeps_time) {
+		timer_run();
+		irq_end_timekeeping();
+	}
+	cpu_relax();
+	return is_over || is_mwait;
+}
+
+static void exit_halt(struct cpu *cpu, const struct vt_exit *exit)
+{
+	while (!wait_once(cpu, exit->halt.is_mwait))
+		;
+	vt->skip(cpu, exit->length);
+}
+
 static void exit_hidden(struct cpu *cpu, const struct vt_exit *exit)
 {
 	(void)exit;
@@ -164,6 +190,7 @@ static void (*const handlers[VT_EXITS])(struct cpu *, const struct vt_exit *) = 
 	[VT_EXIT_INVD] = exit_invd,
 	[VT_EXIT_INIT] = exit_init,
 	[VT_EXIT_STARTUP] = exit_startup,
+	[VT_EXIT_HALT] = exit_halt,
 	[VT_EXIT_HIDDEN] = exit_hidden,
 	[VT_EXIT_SHUTDOWN] = exit_shutdown,
 	[VT_EXIT_UNKNOWN] = exit_unknown,
@@ -190,6 +217,7 @@ void exit_loop(struct cpu *cpu)
 		if (exit.reason != VT_EXIT_UNKNOWN)
 			cpu->unknown_exits = 0;
 		handlers[exit.reason](cpu, &exit);
+		timer_run();
 		if (cpu->host_nmi)
 			nmi_arrived(cpu);
 	}

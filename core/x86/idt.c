@@ -44,6 +44,7 @@ extern u8 msr_safe_start[], msr_safe_end[], msr_safe_failed[];
 /* Windows of svm_run.S: interrupts are let in; the CPU goes to sleep. */
 extern u8 svm_window_start[], svm_window_end[];
 extern u8 svm_sleep_start[], svm_sleep_end[];
+extern u8 svm_doze_start[], svm_doze_end[], svm_doze_closed[];
 
 /* Of vmx_run.S: from the last look at host_nmi into the guest. */
 extern u8 vmx_entry_start[], vmx_entry_end[], vmx_entry_missed[];
@@ -97,6 +98,8 @@ static void set_and_wake(u32 *flag, struct frame *frame)
 	/* The same before an entry to the guest. */
 	if (rip_is_in(frame, vmx_entry_start, vmx_entry_end))
 		frame->rip = (u64)vmx_entry_missed;
+	if (rip_is_in(frame, svm_doze_start, svm_doze_end))
+		frame->rip = (u64)svm_doze_end;
 }
 
 void idt_arrived(struct frame *frame)
@@ -111,7 +114,8 @@ void idt_arrived(struct frame *frame)
 	}
 	/* Nothing between the labels can fault: it is an interrupt, even on
 	 * a vector below 32. */
-	if (rip_is_in(frame, svm_window_start, svm_window_end)) {
+	if (rip_is_in(frame, svm_window_start, svm_window_end) ||
+	    rip_is_in(frame, svm_doze_start, svm_doze_closed)) {
 		cpu_this()->host_vector = frame->vector | CPU_VECTOR_VALID;
 		/* One interrupt for each window. */
 		frame->rflags &= ~RFLAGS_IF;

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "irq_exit.h"
 #include "smp.h"
+#include "timer.h"
 #include "vt.h"
 
 #define GRACE_US 5000
@@ -16,6 +17,7 @@
 static u32 watch_count;
 static u64 last_put_us;
 static struct list listeners = LIST_INIT(listeners);
+static struct cpu *timekeeper;	/* waits for timers in the host; or NULL */
 
 static bool is_watched(void)
 {
@@ -45,13 +47,43 @@ static void set_exits(struct cpu *cpu, bool on)
 	__atomic_store_n(&cpu->interrupts_exit, on, __ATOMIC_SEQ_CST);
 }
 
+/* A CPU that is busy with the guest sees a due timer at its ticks. */
+static bool is_wanted(void)
+{
+	return is_watched() || timer_is_pending();
+}
+
+bool irq_begin_timekeeping(struct cpu *cpu)
+{
+	struct cpu *nobody = NULL;
+
+	return __atomic_compare_exchange_n(&timekeeper, &nobody, cpu, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void irq_end_timekeeping(void)
+{
+	__atomic_store_n(&timekeeper, NULL, __ATOMIC_RELEASE);
+}
+
+static bool sync_halts(struct cpu *cpu)
+{
+	bool on = timer_is_pending();
+
+	if (cpu->halts_exit == on || !vt->set_halt_exits)
+		return false;
+	cpu->halts_exit = on;
+	vt->set_halt_exits(cpu, on);
+	return true;
+}
+
 /*
  * Off happens in two looks at watch_count: a watcher that comes between sees
  * interrupts_exit still on and waits for nobody, but is seen by the second.
  */
-bool irq_sync_exits(struct cpu *cpu)
+static bool sync_interrupts(struct cpu *cpu)
 {
-	if (is_watched()) {
+	if (is_wanted()) {
 		if (cpu->interrupts_exit)
 			return false;
 		set_exits(cpu, true);
@@ -64,20 +96,32 @@ bool irq_sync_exits(struct cpu *cpu)
 	return true;
 }
 
-void irq_exit(struct cpu *cpu)
+bool irq_sync_exits(struct cpu *cpu)
+{
+	bool has_changed = sync_halts(cpu);
+
+	return sync_interrupts(cpu) || has_changed;
+}
+
+void irq_poll(void)
 {
 	struct list *node;
 
-	/*
-	 * Taken from the APIC before the listeners look: a message of the same
-	 * vector that comes while they do is then pending anew, and not lost
-	 * in this one.
-	 */
-	vt->forward_interrupt(cpu);
 	list_for_each(node, &listeners) {
 		struct irq_listener *listener =
 			container_of(node, struct irq_listener, node);
 
 		listener->interrupt(listener);
 	}
+}
+
+void irq_exit(struct cpu *cpu)
+{
+	/*
+	 * Taken from the APIC before the listeners look: a message of the same
+	 * vector that comes while they do is then pending anew, and not lost
+	 * in this one.
+	 */
+	vt->forward_interrupt(cpu);
+	irq_poll();
 }

@@ -9,8 +9,15 @@
  * gets it. */
 void irq_exit(struct cpu *cpu);
 
-/* Makes this CPU's interrupt exits what the watchers want; true when that
- * changed something. */
+/* Listeners look, without an interrupt. */
+void irq_poll(void);
+
+/* One CPU that waits for timers is enough; false: another one does. */
+bool irq_begin_timekeeping(struct cpu *cpu);
+void irq_end_timekeeping(void);
+
+/* Makes this CPU's interrupt exits what the watchers want, and the exits
+ * of HLT what the timers do; true when that changed something. */
 bool irq_sync_exits(struct cpu *cpu);
 
 #endif

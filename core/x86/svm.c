@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "cpu.h"
 #include "linear.h"
 #include "log.h"
@@ -21,6 +22,7 @@ void svm_run(struct cpu *cpu, hpa_t vmcb);
 void svm_take_interrupt(void);
 void svm_take_nmi_smi_and_init(void);
 void svm_sleep(const u32 *host_nmi);
+void svm_doze(const u32 *host_nmi);
 
 static u8 *io_map;
 static bool has_next_rip;
@@ -120,6 +122,16 @@ static void set_interrupt_exits(struct cpu *cpu, bool on)
 	set_intercept3(svm_of(cpu)->vmcb, SVM_INTERCEPT_INTR, on);
 }
 
+static void set_halt_exits(struct cpu *cpu, bool on)
+{
+	struct vmcb *vmcb = svm_of(cpu)->vmcb;
+
+	set_intercept3(vmcb, SVM_INTERCEPT_HLT, on);
+	vmcb->intercept4 &= ~BIT(SVM_INTERCEPT_MWAIT);
+	if (on)
+		vmcb->intercept4 |= BIT(SVM_INTERCEPT_MWAIT);
+}
+
 /* ---- Events ---- */
 
 static void set_inject(struct svm_cpu *svm, u64 event)
@@ -169,19 +181,64 @@ static void inject_pending_nmi(struct svm_cpu *svm)
  * may come before that; it is of higher priority then, or the APIC would
  * have kept it, and goes first.
  */
-static void forward_interrupt(struct cpu *cpu)
+static void note_vector(struct cpu *cpu)
 {
+	u32 taken = READ_ONCE(cpu->host_vector);
 	struct svm_cpu *svm = svm_of(cpu);
-	u8 vector;
+	u8 vector = taken;
 
-	cpu->host_vector = 0;
-	svm_take_interrupt();
-	vector = cpu->host_vector;
 	/* None: it was withdrawn, as a level-triggered one can be. */
-	if (!cpu->host_vector)
+	if (!taken)
 		return;
 	svm->acknowledged[vector / 64] |= BIT(vector % 64);
 	svm->has_events = true;
+}
+
+static void forward_interrupt(struct cpu *cpu)
+{
+	WRITE_ONCE(cpu->host_vector, 0);
+	svm_take_interrupt();
+	note_vector(cpu);
+}
+
+static bool has_interrupt(const struct svm_cpu *svm)
+{
+	return svm->acknowledged[0] | svm->acknowledged[1] |
+	       svm->acknowledged[2] | svm->acknowledged[3];
+}
+
+static bool has_reason_to_wake(struct cpu *cpu)
+{
+	const struct svm_cpu *svm = svm_of(cpu);
+
+	return READ_ONCE(cpu->host_nmi) || READ_ONCE(cpu->host_init) ||
+	       svm->nmi_is_pending ||
+	       ((cpu->guest.rflags & RFLAGS_IF) && has_interrupt(svm));
+}
+
+static void doze(struct cpu *cpu)
+{
+	WRITE_ONCE(cpu->host_vector, 0);
+	svm_doze(&cpu->host_nmi);
+	note_vector(cpu);
+}
+
+/* The window for an interrupt is one for NMIs, SMIs and INITs, too. */
+static bool ends_halt(struct cpu *cpu, bool sleeps)
+{
+	bool takes_interrupts = cpu->guest.rflags & RFLAGS_IF;
+
+	if (has_reason_to_wake(cpu))
+		return true;
+	if (takes_interrupts && sleeps)
+		doze(cpu);
+	else if (takes_interrupts)
+		forward_interrupt(cpu);
+	else if (sleeps)
+		svm_sleep(&cpu->host_nmi);
+	else
+		svm_take_nmi_smi_and_init();
+	return has_reason_to_wake(cpu);
 }
 
 /* Puts the highest one into the VMCB; -1: there is none. */
@@ -367,6 +424,12 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 		exit->reason = VT_EXIT_INVD;
 		exit->length = length_of(cpu, 2);
 		break;
+	case SVM_EXIT_HLT:
+	case SVM_EXIT_MWAIT:
+		exit->reason = VT_EXIT_HALT;
+		exit->halt.is_mwait = code == SVM_EXIT_MWAIT;
+		exit->length = length_of(cpu, exit->halt.is_mwait ? 3 : 1);
+		break;
 	case SVM_EXIT_SHUTDOWN:
 		exit->reason = VT_EXIT_SHUTDOWN;
 		break;
@@ -512,6 +575,8 @@ const struct vt svm = {
 	.inject_nmi = inject_nmi,
 	.forward_interrupt = forward_interrupt,
 	.set_interrupt_exits = set_interrupt_exits,
+	.set_halt_exits = set_halt_exits,
+	.ends_halt = ends_halt,
 	.reset = svm_reset,
 	.start = svm_start,
 	.trap_port = trap_port,

@@ -115,4 +115,30 @@ svm_sleep_end:
 	clgi
 	ret
 
+/*
+ * void svm_doze(const u32 *host_nmi): until an NMI, as above, or an interrupt,
+ * which sti holds off until the hlt; its handler leaves interrupts off.
+ */
+	.globl svm_doze
+	.hidden svm_doze
+	.type svm_doze, @function
+svm_doze:
+	stgi
+	.globl svm_doze_start
+	.hidden svm_doze_start
+svm_doze_start:
+	cmpl	$0, (%rdi)
+	jne	svm_doze_end
+	sti
+	hlt
+	.globl svm_doze_end
+	.hidden svm_doze_end
+svm_doze_end:
+	cli
+	.globl svm_doze_closed
+	.hidden svm_doze_closed
+svm_doze_closed:
+	clgi
+	ret
+
 	.section .note.GNU-stack, "", @progbits

@@ -244,7 +244,9 @@ static int alloc_memory(struct nvme_host *host)
 	if (!host->own.page || !host->ns.entries || !host->own.next.entries ||
 	    bounce_init_pool(&host->pages, NVME_POOL_PAGES) ||
 	    pool_init(&host->descriptors, sizeof(struct nvme_io_descriptor),
-		      NVME_HOST_REQUEST_MAX)) {
+		      NVME_HOST_REQUEST_MAX) ||
+	    pool_init(&host->laters, sizeof(struct nvme_later),
+		      NVME_LATER_MAX)) {
 		log_error("%s: no memory: raise memory=", host->name);
 		return -ENOMEM;
 	}
@@ -256,6 +258,8 @@ static void free_memory(struct nvme_host *host)
 	size_t size = NVME_NAMESPACE_MAX * sizeof(struct nvme_namespace);
 	size_t pages = (size + PAGE_MASK) >> PAGE_SHIFT;
 
+	if (host->laters.memory)
+		pool_fini(&host->laters);
 	if (host->descriptors.memory)
 		pool_fini(&host->descriptors);
 	if (host->pages.pool.memory)

@@ -15,6 +15,7 @@
 #define NVME_TRANSFER_MAX (8ull << 20)
 #define NVME_NAMESPACE_MAX 1024
 #define NVME_HOST_REQUEST_MAX 64
+#define NVME_LATER_MAX 32	/* calls of nvme_io_call_after() */
 #define NVME_HOST_SLOTS 4	/* of a guest's queue, kept for Sluice */
 #define NVME_POOL_PAGES 512	/* PRP lists and copies of a controller */
 #define NVME_OWN_PAGES 258	/* copies for two host requests */

@@ -62,6 +62,7 @@
 #include "nvme_io.h"
 #include "pool.h"
 #include "spec/nvme.h"
+#include "timer.h"
 #include "types.h"
 
 /* A host request, or one of own.c's commands. */
@@ -82,6 +83,14 @@ struct nvme_io_descriptor {
 	void (*classic)(struct nvme_host *host, void *arg1, void *arg2,
 			void *arg3);
 	void *arg1, *arg2, *arg3;
+};
+
+/* A call of nvme_io_call_after(). */
+struct nvme_later {
+	struct timer timer;
+	struct nvme_host *host;
+	void (*call)(struct nvme_host *host, void *arg);
+	void *arg;
 };
 
 struct nvme_namespace {
@@ -233,6 +242,7 @@ struct nvme_host {
 	struct page_pool own_pages;	/* for Sluice's, which those may wait
 				 * for: never of one pool */
 	struct pool descriptors;
+	struct pool laters;
 };
 
 /* ---- attach.c ----------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "fake_machine.h"
 #include "fake_nvme.h"
 #include "test.h"
+#include "timer.h"
 
 #define PATIENCE 20000
 
@@ -172,6 +173,7 @@ void guest_idle(u32 ticks)
 	while (ticks--) {
 		__atomic_add_fetch(&fake_machine.now_us, 1, __ATOMIC_RELAXED);
 		fake_nvme_tick();
+		timer_run();
 		if (__atomic_exchange_n(&fake_nvme.interrupt_is_pending, false,
 					__ATOMIC_ACQ_REL))
 			fake_interrupt();

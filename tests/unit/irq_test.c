@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "irq.h"
 #include "test.h"
+#include "timer.h"
 #include "vt.h"
 
 #define GRACE_US 5000
@@ -16,10 +17,16 @@ static u64 now_us;
 static bool exits;		/* as the back end was told last */
 static u32 switch_count, sync_count, forward_count;
 static bool was_watched_at_sync;
+static bool timer_waits, halts_exit;
 
 u64 clock_now_us(void)
 {
 	return now_us;
+}
+
+bool timer_is_pending(void)
+{
+	return timer_waits;
 }
 
 /* The waiting CPU's look: would it switch on what it was asked for? */
@@ -43,7 +50,15 @@ static void forward_interrupt(struct cpu *of)
 	forward_count++;
 }
 
+static void set_halt_exits(struct cpu *of, bool on)
+{
+	CHECK(of == &cpu);
+	CHECK(halts_exit != on);
+	halts_exit = on;
+}
+
 static const struct vt fake_vt = {
+	.set_halt_exits = set_halt_exits,
 	.set_interrupt_exits = set_interrupt_exits,
 	.forward_interrupt = forward_interrupt,
 };
@@ -52,7 +67,7 @@ const struct vt *vt = &fake_vt;
 static void start(void)
 {
 	cpu = (struct cpu){ 0 };
-	exits = false;
+	exits = halts_exit = timer_waits = false;
 	switch_count = sync_count = forward_count = 0;
 	now_us += 1000000;
 }
@@ -115,6 +130,43 @@ TEST(a_steady_load_switches_once)
 		irq_sync_exits(&cpu);
 	}
 	CHECK_EQ(switch_count, 1);
+}
+
+TEST(while_a_timer_waits_interrupts_and_halts_exit)
+{
+	start();
+	timer_waits = true;
+	CHECK(irq_sync_exits(&cpu));
+	CHECK(exits && halts_exit);
+	CHECK(!irq_sync_exits(&cpu));
+	timer_waits = false;
+	CHECK(irq_sync_exits(&cpu));
+	CHECK(!exits && !halts_exit);
+	CHECK(!irq_sync_exits(&cpu));
+}
+
+TEST(one_cpu_is_enough_to_wait_for_timers)
+{
+	static struct cpu other;
+
+	start();
+	timer_waits = true;
+	CHECK(irq_begin_timekeeping(&other));
+	CHECK(!irq_begin_timekeeping(&cpu));
+	irq_end_timekeeping();
+	CHECK(irq_begin_timekeeping(&cpu));
+}
+
+TEST(a_timer_that_ends_leaves_the_watchers_their_exits)
+{
+	start();
+	irq_watch_get();
+	timer_waits = true;
+	irq_sync_exits(&cpu);
+	timer_waits = false;
+	CHECK(irq_sync_exits(&cpu));
+	CHECK(exits && !halts_exit);
+	irq_watch_put();
 }
 
 /* ---- Listeners ----------------------------------------------------------- */

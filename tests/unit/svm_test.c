@@ -79,9 +79,15 @@ void svm_take_nmi_smi_and_init(void)
 	init_is_pending = false;
 }
 
+/* What comes at last. */
 void svm_sleep(const u32 *host_nmi)
 {
-	FAIL("nobody sleeps here");
+	cpu.host_nmi = 1;
+}
+
+void svm_doze(const u32 *host_nmi)
+{
+	cpu.host_vector = 0x46 | CPU_VECTOR_VALID;
 }
 
 size_t linear_fetch(struct cpu *of, u8 bytes[LINEAR_FETCH_SIZE])
@@ -427,6 +433,64 @@ TEST(an_init_that_the_exit_has_used_up_is_noted_too)
 	start();
 	CHECK_EQ(run(SVM_EXIT_INIT), VT_EXIT_HANDLED);
 	CHECK_EQ(cpu.host_init, 1);
+}
+
+/* ---- Halts ------------------------------------------------------------------------ */
+
+TEST(halts_exit_when_asked_for_and_say_what_they_are)
+{
+	start();
+	svm.set_halt_exits(&cpu, true);
+	CHECK(vmcb()->intercept3 & BIT(SVM_INTERCEPT_HLT));
+	CHECK(vmcb()->intercept4 & BIT(SVM_INTERCEPT_MWAIT));
+	CHECK_EQ(run(SVM_EXIT_HLT), VT_EXIT_HALT);
+	CHECK(!last.halt.is_mwait);
+	CHECK_EQ(last.length, 1);
+	CHECK_EQ(run(SVM_EXIT_MWAIT), VT_EXIT_HALT);
+	CHECK(last.halt.is_mwait);
+	CHECK_EQ(last.length, 3);
+	svm.set_halt_exits(&cpu, false);
+	CHECK(!(vmcb()->intercept3 & BIT(SVM_INTERCEPT_HLT)));
+	CHECK(!(vmcb()->intercept4 & BIT(SVM_INTERCEPT_MWAIT)));
+	CHECK(vmcb()->intercept4 & BIT(SVM_INTERCEPT_VMRUN));
+}
+
+TEST(an_interrupt_ends_a_halt_that_lets_it_in)
+{
+	start();
+	cpu.guest.rflags = RFLAGS_IF;
+	CHECK(!svm.ends_halt(&cpu, false));
+	pending_vector = 0x45 | CPU_VECTOR_VALID;
+	CHECK(svm.ends_halt(&cpu, false));
+	CHECK(svm.ends_halt(&cpu, false));
+	guest_if = true;
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken[0], 0x45);
+}
+
+TEST(with_interrupts_off_only_an_nmi_ends_a_halt)
+{
+	start();
+	cpu.guest.rflags = 0;
+	pending_vector = 0x45 | CPU_VECTOR_VALID;
+	/* The double's window always finds one. */
+	CHECK(svm.ends_halt(&cpu, false));
+	CHECK(cpu.host_nmi);
+	CHECK_EQ(pending_vector, 0x45 | CPU_VECTOR_VALID);
+}
+
+TEST(a_halt_is_slept_through_in_the_host)
+{
+	start();
+	cpu.guest.rflags = RFLAGS_IF;
+	CHECK(svm.ends_halt(&cpu, true));
+	guest_if = true;
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken[0], 0x46);
+	cpu.host_nmi = 0;
+	cpu.guest.rflags = 0;
+	CHECK(svm.ends_halt(&cpu, true));
+	CHECK(cpu.host_nmi);
 }
 
 /* ---- What is hidden ------------------------------------------------------------------ */
