@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A drive that misbehaves as sluice.conf says, and a kernel that copes."""
+import re
+
 import pytest
 
 from lab import NEXT, OPEN_ONLY, config
@@ -12,9 +14,11 @@ fault = tear=all drop on=write times=1 {dropped}
 fault = drop on=read times=1 {silent}
 fault = error=0x281 on=read {bad}
 fault = tear=3 on=write {torn}
+fault = delay=50000 on=read {slow}
+fault = delay=2000 on=write {slow}
 """
 # MiB of the partition for each rule.
-PLACES = {"bad": 1, "torn": 2, "dropped": 3, "silent": 4}
+PLACES = {"bad": 1, "torn": 2, "dropped": 3, "silent": 4, "slow": 5}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,23 @@ def test_the_kernel_gets_over_a_lost_answer(faulty, where, direction):
     assert "reset controller" in faulty.guest.check("dmesg | tail -n 30")
     faulty.guest.check("dmesg -c >/dev/null")
     faulty.guest.check(dd(where, direction))
+
+
+def test_delays_come_to_an_end(faulty):
+    """By an idle guest, one after the other: never early. How late depends on
+    how busy this machine is; nothing waits for another event, for seconds."""
+    for direction, count, us in (("write", 100, 2000), ("read", 10, 50000)):
+        taken = microseconds(faulty.guest, direction, count)
+        assert count * us <= taken < count * (us + 1000000)
+
+
+def microseconds(guest, direction, count):
+    """What it takes, by the guest's clock."""
+    line = dd("slow", direction).replace("count=1", f"count={count}")
+    text = guest.check(f"cat /proc/uptime; {line} 2>/dev/null; "
+                       "cat /proc/uptime", 60)
+    before, after = re.findall(r"^([\d.]+) ", text, re.M)
+    return (float(after) - float(before)) * 1e6
 
 
 def test_a_rule_for_nothing_is_said(faulty):

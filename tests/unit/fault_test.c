@@ -316,3 +316,79 @@ TEST(a_reset_in_the_middle_of_torn_writes_comes_back)
 	CHECK_EQ(blocks_written(5000, 128), 64);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 }
+
+/* ---- Later ------------------------------------------------------------------ */
+
+static u64 time_of_read(void)
+{
+	u64 begun_us = fake_machine.now_us;
+
+	CHECK_EQ(read_at(0), 0);
+	return fake_machine.now_us - begun_us;
+}
+
+TEST(a_delayed_command_is_answered_after_its_time)
+{
+	u64 taken_us;
+
+	start_with("delay=5000 on=read nth=2");
+	CHECK(time_of_read() < 1000);
+	taken_us = time_of_read();
+	CHECK(taken_us >= 5000 && taken_us < 5200);
+	CHECK(time_of_read() < 1000);
+}
+
+TEST(delays_by_chance_are_between_their_bounds)
+{
+	u64 longest_us = 0;
+
+	start_with("delay=100-5000 on=read");
+	for (int i = 0; i < 20; i++) {
+		u64 taken_us = time_of_read();
+
+		CHECK(taken_us >= 100 && taken_us < 5200);
+		longest_us = taken_us > longest_us ? taken_us : longest_us;
+	}
+	CHECK(longest_us > 2000);
+}
+
+TEST(a_delay_can_be_followed_by_an_error)
+{
+	start_with("delay=300 error=0x281 on=read");
+	CHECK_EQ(read_at(0), 0x281);
+	CHECK(fake_machine.now_us >= 300);
+}
+
+TEST(later_commands_overtake_a_delayed_one)
+{
+	struct nvme_cqe cqe;
+
+	guest_boot();
+	rule("delay=3000 on=read lba=0-7");
+	rule("delay=1000 on=read lba=8-15");
+	start();
+	send(NVME_CMD_READ, 0, 8);
+	send(NVME_CMD_READ, 8, 8);
+	send(NVME_CMD_READ, 16, 8);
+	for (u16 i = 3; i--;) {
+		CHECK(guest_wait(&cq, &cqe));
+		CHECK_EQ(cqe.cid, sq.next_cid - 3 + i);
+		guest_consumed(&cq);
+	}
+}
+
+TEST(a_reset_while_commands_are_delayed_leaves_nothing)
+{
+	size_t pages;
+
+	start_with("delay=100000 on=write");
+	pages = fake_machine.sluice_pages;
+	for (u32 i = 0; i < 10; i++)
+		send(NVME_CMD_WRITE, 1000 + i * 8, 8);
+	reset();
+	guest_idle(200000);
+	fake_interrupt();
+	CHECK_EQ(fake_machine.sluice_pages, pages);
+	CHECK_EQ(blocks_written(1000, 80), 0);
+	CHECK_EQ(read_at(0), 0);
+}

@@ -7,6 +7,7 @@
  *	fault = error=0x6 one-in=1000 PARTLABEL=data	now and then
  *	fault = drop on=write nth=500			never answered
  *	fault = tear=3 on=write every=100		three blocks, success
+ *	fault = delay=2000-50000 on=read one-in=50	slow, sometimes
  *	fault = tear=all drop on=write nth=7		written, not answered
  *	fault.seed = 42
  *
@@ -42,14 +43,23 @@ static bool fires(const struct fault_rule *rule, struct fault_count *count)
 	return true;
 }
 
-static const struct fault_rule *choose(struct fault *fault,
-				       const struct nvme_io_command *cmd)
+/* The rule that has this command; RULE_MAX: none. */
+static u32 choose(struct fault *fault, const struct nvme_io_command *cmd)
 {
 	for (u32 i = 0; i < fault_rules_count(); i++)
 		if (fault_where_matches(fault, i, cmd) &&
 		    fires(fault_rules_get(i), &fault->counts[i]))
-			return fault_rules_get(i);
-	return NULL;
+			return i;
+	return RULE_MAX;
+}
+
+static u64 choose_delay(struct fault *fault, u32 index)
+{
+	const struct fault_rule *rule = fault_rules_get(index);
+	u64 span = rule->delay_max_us - rule->delay_min_us + 1;
+
+	return rule->delay_min_us +
+	       next_random(&fault->counts[index].random) % span;
 }
 
 /* ---- Kept commands -------------------------------------------------- */
@@ -79,8 +89,21 @@ void fault_end(struct fault *fault, struct fault_held *held)
 		return;
 	}
 	held->state = HELD_NOT;
-	nvme_io_finish_guest_request(fault->host, held->req,
-				     held->rule->status);
+	if (held->rule->status || held->rule->is_torn)
+		nvme_io_finish_guest_request(fault->host, held->req,
+					     held->rule->status);
+	else
+		nvme_io_resume_guest_request(fault->host, held->req, 1);
+}
+
+void fault_go_on(struct fault *fault, struct fault_held *held)
+{
+	if (!held->rule->is_torn) {
+		fault_end(fault, held);
+		return;
+	}
+	held->state = HELD_TO_TEAR;
+	fault_tear_next(fault);
 }
 
 /* Their queues are gone: nobody is told, their memory becomes free. */
@@ -98,19 +121,25 @@ static void forget_dropped(struct fault *fault)
 /* ---- Hooks ---------------------------------------------------------- */
 
 static enum nvme_io_verdict keep(struct fault *fault, struct nvme_request *req,
-				 const struct fault_rule *rule)
+				 u32 index)
 {
+	const struct fault_rule *rule = fault_rules_get(index);
 	struct fault_held *held = hold(fault, req, rule);
 
 	if (!held)
 		return NVME_IO_PASS;
-	if (rule->is_torn) {
-		held->state = HELD_TO_TEAR;
-		fault_tear_next(fault);
+	if (rule->is_delayed) {
+		held->due_us = nvme_io_now_us() + choose_delay(fault, index);
+		fault_delay_begin(fault, held);
 	} else {
-		fault_end(fault, held);
+		fault_go_on(fault, held);
 	}
 	return NVME_IO_HOLD;
+}
+
+static bool keeps(const struct fault_rule *rule)
+{
+	return rule->is_delayed || rule->is_torn || rule->is_dropped;
 }
 
 static enum nvme_io_verdict on_command(void *interceptor,
@@ -118,16 +147,17 @@ static enum nvme_io_verdict on_command(void *interceptor,
 				       const struct nvme_io_command *cmd)
 {
 	struct fault *fault = interceptor;
-	const struct fault_rule *rule = choose(fault, cmd);
+	u32 index = choose(fault, cmd);
+	const struct fault_rule *rule = fault_rules_get(index);
 
-	if (!rule)
+	if (index == RULE_MAX)
 		return NVME_IO_PASS;
 	nvme_io_log_limited(fault->host, NVME_IO_LOG_INFO,
 			    "fault: line %u: q%u cid %u opcode %02xh lba %lu+%u",
 			    rule->line, cmd->queue_id, cmd->cid, cmd->opcode,
 			    cmd->lba, cmd->n_lbas);
-	if (rule->is_torn || rule->is_dropped)
-		return keep(fault, req, rule);
+	if (keeps(rule))
+		return keep(fault, req, index);
 	nvme_io_set_status(req, rule->status, 0);
 	return NVME_IO_DONE;
 }
@@ -151,7 +181,7 @@ static u32 needs(void)
 	for (u32 i = 0; i < fault_rules_count(); i++) {
 		const struct fault_rule *rule = fault_rules_get(i);
 
-		if (rule->is_torn || rule->is_dropped)
+		if (keeps(rule))
 			needs |= NVME_IO_NEEDS_COMPLETIONS;
 		if (rule->is_torn || rule->has_selector)
 			needs |= NVME_IO_NEEDS_HOST_REQUESTS;

@@ -18,7 +18,8 @@
 struct fault_rule {
 	u32 line;
 	/* What is done, in this order. */
-	u32 delay_min_us, delay_max_us;
+	u64 delay_min_us, delay_max_us;
+	bool is_delayed;
 	u32 tear;		/* blocks that the device is given */
 	bool is_torn, is_dropped;
 	u16 status;		/* with is_torn: success is one, too */
@@ -54,6 +55,7 @@ struct fault_extent {
 
 enum fault_state {
 	HELD_NOT,		/* the entry is free */
+	HELD_DELAYED,		/* until due_us */
 	HELD_TO_TEAR,
 	HELD_TEARING,		/* fault_tear.c works on it */
 	HELD_FOR_EVER,		/* until the controller is reset */
@@ -63,6 +65,7 @@ struct fault_held {
 	enum fault_state state;
 	struct nvme_request *req;
 	const struct fault_rule *rule;
+	u64 due_us;
 };
 
 struct fault {
@@ -75,6 +78,7 @@ struct fault {
 	u32 extent_count;
 	struct fault_extent extents[EXTENT_MAX];
 	struct fault_held held[HELD_MAX];
+	u64 wake_us;		/* 0: no call of fault_delay.c is to come */
 	/* A torn write under way: one at a time. */
 	struct fault_held *tearing;
 	u32 torn_blocks;	/* written so far */
@@ -98,9 +102,16 @@ int fault_tear_attach(struct fault *fault);
 /* Goes on with the next that waits, when none is under way. */
 void fault_tear_next(struct fault *fault);
 
+/* ---- fault_delay.c ------------------------------------------------------ */
+
+/* held->due_us says when it goes on. */
+void fault_delay_begin(struct fault *fault, struct fault_held *held);
+
 /* ---- fault.c ------------------------------------------------------------ */
 
-/* A kept command has had what was before its end. */
+/* A kept command goes on after its delay. */
+void fault_go_on(struct fault *fault, struct fault_held *held);
+/* It has had what was before its end. */
 void fault_end(struct fault *fault, struct fault_held *held);
 
 #endif

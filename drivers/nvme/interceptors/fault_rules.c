@@ -8,6 +8,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WORD_MAX 48
+#define DELAY_MAX_US 600000000ull
 
 static struct fault_rule rules[RULE_MAX];
 static u32 rule_count;
@@ -20,7 +21,7 @@ u32 fault_rules_count(void)
 
 const struct fault_rule *fault_rules_get(u32 index)
 {
-	return &rules[index];
+	return index < rule_count ? &rules[index] : NULL;
 }
 
 u64 fault_rules_seed(void)
@@ -64,6 +65,13 @@ static bool take_span(const char *text, u64 limit, u64 *first, u64 *last)
 	if (*end == '-' && !take_number(end + 1, limit, last, &end))
 		return false;
 	return !*end && *first <= *last;
+}
+
+static bool take_delay(struct fault_rule *rule, const char *text)
+{
+	rule->is_delayed = true;
+	return take_span(text, DELAY_MAX_US, &rule->delay_min_us,
+			 &rule->delay_max_us);
 }
 
 static bool take_drop(struct fault_rule *rule, const char *text)
@@ -151,6 +159,8 @@ static const struct {
 	bool (*take)(struct fault_rule *rule, const char *text);
 	const char *expects;
 } words[] = {
+	{ "delay=", take_delay, "expected delay=US or delay=US-US, at most "
+	  "600000000" },
 	{ "drop", take_drop, "expected drop" },
 	{ "error=", take_error, "expected error=0x1 to 0x7fff, SCT and SC" },
 	{ "tear=", take_tear, "expected tear=BLOCKS, 0 to 65535, or all" },
@@ -193,8 +203,10 @@ static int find_word(const char *word)
 /* What makes no sense together. */
 static const char *check_rule(struct fault_rule *rule)
 {
-	if (!rule->is_dropped && !rule->is_torn && !rule->status)
-		return "expected what is to happen: drop, error= or tear=";
+	if (!rule->is_delayed && !rule->is_dropped && !rule->is_torn &&
+	    !rule->status)
+		return "expected what is to happen: delay=, drop, error= or "
+		       "tear=";
 	if (rule->is_dropped && rule->status)
 		return "expected drop or error=, not both";
 	if (rule->is_torn && (rule->is_admin || rule->opcode != 0x01))
