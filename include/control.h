@@ -134,7 +134,7 @@ struct control_cpu {
 };
 
 struct control_controller {
-	char name[16], serial[32], model[48], pci[16];
+	char name[16], serial[32], model[48];
 	u32 state;			/* 0: disabled, 1: ready, 2: between */
 	u32 namespace_count;
 	u32 transfer_max;		/* bytes */
@@ -146,7 +146,7 @@ struct control_controller {
 	u64 own;			/* Sluice's commands to the device */
 	u64 resets;			/* times the guest has enabled it */
 	u64 unsafe;			/* addresses refused */
-	u8 reserved[320];
+	u8 reserved[336];
 };
 
 enum control_plugin_flags {
