@@ -34,7 +34,8 @@ static struct allocation {
 static int allocation_end;	/* behind the last that was ever used */
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct mmio_region *regions[256];	/* NULL: a free place */
+static struct mmio_region *regions[256];
+static size_t region_count;
 static struct list listeners = LIST_INIT(listeners);
 
 void fake_machine_init(void)
@@ -310,23 +311,11 @@ void mmio_write32(hpa_t address, u32 value)
 
 static struct mmio_region *find_region(u64 base, u64 size)
 {
-	for (size_t i = 0; i < ARRAY_COUNT(regions); i++) {
-		struct mmio_region *region = regions[i];
-
-		if (region && ranges_overlap(base, size, region->base.v,
-					     region->size))
-			return region;
-	}
+	for (size_t i = 0; i < region_count; i++)
+		if (ranges_overlap(base, size, regions[i]->base.v,
+				   regions[i]->size))
+			return regions[i];
 	return NULL;
-}
-
-static void replace_region(struct mmio_region *old, struct mmio_region *new)
-{
-	size_t i = 0;
-
-	while (regions[i] != old)
-		CHECK(++i < ARRAY_COUNT(regions));
-	regions[i] = new;
 }
 
 int mmio_register(struct mmio_region *region)
@@ -339,15 +328,20 @@ int mmio_register(struct mmio_region *region)
 	if (find_region(region->base.v, region->size))
 		error = -EEXIST;
 	else
-		replace_region(NULL, region);
+		regions[region_count++] = region;
+	CHECK(region_count < ARRAY_COUNT(regions));
 	pthread_mutex_unlock(&region_lock);
 	return error;
 }
 
 void mmio_unregister(struct mmio_region *region)
 {
+	size_t i = 0;
+
 	pthread_mutex_lock(&region_lock);
-	replace_region(region, NULL);
+	while (regions[i] != region)
+		CHECK(++i < region_count);
+	regions[i] = regions[--region_count];
 	pthread_mutex_unlock(&region_lock);
 }
 
