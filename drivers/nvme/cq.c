@@ -207,7 +207,7 @@ void hub_reap(struct hub *hub)
 		reap_one(hub, cqe);
 	if (hub->guest.head == hub->guest.tail)
 		acknowledge(hub, hub->shadow.head);
-	if (hub->is_direct && !hub->special_count)
+	if (hub->is_closed && !hub->special_count)
 		direct_open(hub);
 }
 

@@ -17,6 +17,8 @@
 #include "nvme.h"
 #include "setting.h"
 
+#define DBBUF_NOTHING (~0u)	/* no index of a ring */
+
 static enum { BUFFER_UNSET, BUFFER_ON, BUFFER_OFF } choice;
 
 static int apply_choice(const struct setting *setting, char *why, size_t size)
@@ -48,67 +50,57 @@ bool dbbuf_is_offered(void)
 
 /* ---- The pages -------------------------------------------------------------------- */
 
-/* NULL: none, or a page has no place for this queue. */
-static u32 *word_of(const struct nvme_host *host, u32 *page, u16 id, bool is_cq)
+static u32 read_word(const struct dbbuf *dbbuf)
 {
+	return __atomic_load_n(dbbuf->word, __ATOMIC_SEQ_CST) & 0xffff;
+}
+
+/* What stands there is no news: it may be of an older queue. */
+static void bind(struct dbbuf *dbbuf, const struct nvme_host *host, u16 id,
+		 bool is_cq)
+{
+	u32 *words = READ_ONCE(host->dbbuf);
 	u64 at = (2ull * id + is_cq) * regs_stride(host);
 
-	return page && at < 1ull << host->page_shift ?
-		page + at / sizeof(u32) : NULL;
+	*dbbuf = (struct dbbuf){ .told = DBBUF_NOTHING };
+	/* A page may have no place for this queue. */
+	if (!words || !id || at >= 1ull << host->page_shift)
+		return;
+	dbbuf->word = words + at / sizeof(u32);
+	dbbuf->event = READ_ONCE(host->dbbuf_events) + at / sizeof(u32);
+	dbbuf->seen = read_word(dbbuf);
 }
-
-static u32 read_word(const struct nvme_host *host, u16 id, bool is_cq)
-{
-	const u32 *word = word_of(host, READ_ONCE(host->dbbuf), id, is_cq);
-
-	return word ? __atomic_load_n(word, __ATOMIC_SEQ_CST) & 0xffff : 0;
-}
-
-static void write_event(const struct nvme_host *host, u16 id, bool is_cq,
-			u32 value)
-{
-	u32 *word = word_of(host, READ_ONCE(host->dbbuf_events), id, is_cq);
-
-	/* Before the next read_word(): the driver writes its word and then
-	 * looks here, so that one of the two sees the other (7.13). */
-	if (word)
-		__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
-}
-
-/* ---- What the guest has written ------------------------------------------------------ */
 
 void dbbuf_add_sq(struct sq *sq)
 {
-	sq->dbbuf_seen = read_word(sq->hub->host, sq->id, false);
+	if (sq->guest.size)
+		bind(&sq->dbbuf, sq->hub->host, sq->id, false);
 }
 
 void dbbuf_add_hub(struct hub *hub)
 {
-	hub->dbbuf_seen = read_word(hub->host, hub->id, true);
+	if (hub->guest.size)
+		bind(&hub->dbbuf, hub->host, hub->id, true);
 }
 
-/* A word that has not changed is no news: it may be of an older queue. */
-static bool has_changed(u32 *seen, u32 value)
-{
-	bool has_changed = *seen != value;
+/* ---- What the guest has written ------------------------------------------------------ */
 
-	*seen = value;
-	return has_changed;
-}
-
-static bool is_on(const struct hub *hub)
+static bool read_news(struct dbbuf *dbbuf, u32 *value)
 {
-	return READ_ONCE(hub->host->dbbuf) && hub->id && hub->guest.size;
+	if (!dbbuf->word)
+		return false;
+	*value = read_word(dbbuf);
+	if (*value == dbbuf->seen)
+		return false;
+	dbbuf->seen = *value;
+	return true;
 }
 
 bool dbbuf_read_head(struct hub *hub)
 {
 	u32 head;
 
-	if (!is_on(hub))
-		return false;
-	head = read_word(hub->host, hub->id, true);
-	if (!has_changed(&hub->dbbuf_seen, head))
+	if (!read_news(&hub->dbbuf, &head))
 		return false;
 	hub_ring_cq(hub, head);
 	return true;
@@ -116,15 +108,25 @@ bool dbbuf_read_head(struct hub *hub)
 
 static bool read_tail(struct sq *sq)
 {
-	u32 tail = read_word(sq->hub->host, sq->id, false);
-	u32 before = sq->guest.tail;
+	u32 tail, before = sq->guest.tail;
 
-	if (has_changed(&sq->dbbuf_seen, tail) && tail != before)
+	if (read_news(&sq->dbbuf, &tail) && tail != before)
 		hub_ring_sq(sq->hub, sq, tail);
 	return sq->guest.tail != before;
 }
 
 /* ---- What it is told ---------------------------------------------------------------------- */
+
+static bool tell(struct dbbuf *dbbuf, u32 event)
+{
+	if (!dbbuf->event || dbbuf->told == event)
+		return false;
+	dbbuf->told = event;
+	/* Before the next read_word(): the driver writes its word and then
+	 * looks here, so that one of the two sees the other (7.13). */
+	__atomic_store_n(dbbuf->event, event, __ATOMIC_SEQ_CST);
+	return true;
+}
 
 /* Is there something that only goes on when the guest has read its queue? */
 static bool needs_head(const struct hub *hub)
@@ -152,20 +154,23 @@ static u32 head_event(const struct hub *hub)
 	return head ? head - 1 : hub->guest.size - 1;
 }
 
+/* While an event stands, the guest rings for whatever it writes past it. */
 bool dbbuf_arm(struct hub *hub)
 {
-	const struct nvme_host *host = hub->host;
-	bool has_moved = false;
+	bool is_told = false, has_moved = false;
 	struct list *node;
 
-	if (!is_on(hub))
+	if (!READ_ONCE(hub->host->dbbuf))
 		return false;
 	list_for_each(node, &hub->sqs) {
-		const struct sq *sq = container_of(node, struct sq, node);
+		struct sq *sq = container_of(node, struct sq, node);
 
-		write_event(host, sq->id, false, sq->guest.tail);
+		is_told |= tell(&sq->dbbuf, sq->guest.tail);
 	}
-	write_event(host, hub->id, true, head_event(hub));
+	if (hub->dbbuf.event)
+		is_told |= tell(&hub->dbbuf, head_event(hub));
+	if (!is_told)
+		return false;
 	list_for_each(node, &hub->sqs)
 		has_moved |= read_tail(container_of(node, struct sq, node));
 	return dbbuf_read_head(hub) || has_moved;

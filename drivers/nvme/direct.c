@@ -456,22 +456,21 @@ void direct_watch(struct hub *hub)
 
 void direct_close(struct hub *hub)
 {
+	hub->is_closed = true;
 	mmio_set_traps(&window_of(hub)->region, MMIO_TRAPS_ALL);
 }
 
 void direct_open(struct hub *hub)
 {
-	struct mmio_region *region = &window_of(hub)->region;
-
-	if (hub->is_watched && region->traps == MMIO_TRAPS_ALL)
-		mmio_set_traps(region, MMIO_TRAPS_WRITES);
+	hub->is_closed = false;
+	mmio_set_traps(&window_of(hub)->region, MMIO_TRAPS_WRITES);
 }
 
 void direct_release(struct hub *hub)
 {
 	if (!hub->has_window)
 		return;
-	hub->has_window = false;
+	hub->has_window = hub->is_closed = false;
 	WRITE_ONCE(hub->is_watched, false);
 	close_window(hub->host, hub->id);
 }

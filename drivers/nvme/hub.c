@@ -245,6 +245,8 @@ static void retry(struct hub *hub)
 	struct list again = LIST_INIT(again);
 	struct list *node;
 
+	if (list_is_empty(&hub->waiting))
+		return;
 	list_splice_tail(&again, &hub->waiting);
 	while ((node = list_pop(&again)))
 		hub_go_on(container_of(node, struct nvme_request, node));
@@ -294,7 +296,8 @@ static void issue_own(struct hub *hub)
 {
 	struct list *node;
 
-	if (READ_ONCE(hub->host->reshape_count) && hub->id)
+	if (!run_has_own(hub) ||
+	    (READ_ONCE(hub->host->reshape_count) && hub->id))
 		return;
 	list_for_each(node, &hub->sqs)
 		issue_own_on(container_of(node, struct sq, node));
@@ -359,13 +362,14 @@ static bool fetch_round(struct hub *hub)
 /* One command of each queue in turn; the first place goes round, too. */
 static void fetch(struct hub *hub)
 {
-	struct list *first;
+	struct list *first = hub->sqs.next;
 
 	while (may_fetch(hub) && fetch_round(hub))
 		;
-	first = list_pop(&hub->sqs);
-	if (first)
-		list_add_tail(&hub->sqs, first);
+	if (first->next == &hub->sqs)
+		return;
+	list_remove(first);
+	list_add_tail(&hub->sqs, first);
 }
 
 static bool is_blocked_now(const struct hub *hub)

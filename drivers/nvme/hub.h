@@ -12,6 +12,13 @@
 
 struct nvme_host;
 
+/* A queue's words in the doorbell buffers; NULL: it has none. */
+struct dbbuf {
+	u32 *word, *event;
+	u32 seen;		/* the word, as last read */
+	u32 told;		/* the event, as last written */
+};
+
 struct sq {
 	struct list node;	/* hub->sqs or hub->dead_sqs */
 	struct hub *hub;
@@ -24,7 +31,7 @@ struct sq {
 	bool is_direct;		/* as its hub; the rings are one by one */
 	u32 kicked;		/* shadow tail the device knows */
 	u32 device_head;	/* direct: as the last completion said */
-	u32 dbbuf_seen;		/* the guest's word, as last read */
+	struct dbbuf dbbuf;
 	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
@@ -48,6 +55,7 @@ struct hub {
 	bool is_direct;		/* `shadow` is the guest's own memory */
 	bool has_window;	/* direct: in host->windows */
 	bool is_watched;	/* direct: the guest cannot write it */
+	bool is_closed;		/* nor read it: see special_count */
 	bool is_blocked;	/* direct: interrupts exit, to go on */
 	struct lock lock;
 	u32 users;		/* atomic; see nvme.h */
@@ -60,7 +68,7 @@ struct hub {
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	u32 acknowledged;	/* shadow head the device knows */
-	u32 dbbuf_seen;		/* the guest's word, as last read */
+	struct dbbuf dbbuf;
 	u16 *shadow_heads;	/* shadow.head after each guest entry */
 	size_t shadow_pages, page_count;
 };
@@ -162,7 +170,7 @@ struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
 bool direct_is_watched(u64 address, u64 size);
 /* All that follow with hub->lock held. Before the first command. */
 void direct_watch(struct hub *hub);
-/* Before the first of special_count is issued, after the last is reaped. */
+/* Before the first of special_count is issued; after the last is reaped. */
 void direct_close(struct hub *hub);
 void direct_open(struct hub *hub);
 /* When the hub leaves the tables, or never got there. */

@@ -506,6 +506,7 @@ void run_release(struct nvme_request *req);	/* into the inbox */
 /* 0, or -ENODEV: the controller is not running. */
 int run_submit(struct nvme_io_descriptor *desc, bool is_admin);
 void run_done(struct nvme_io_descriptor *desc, u16 status, u32 result);
+bool run_has_own(const struct hub *hub);	/* as a hint */
 struct nvme_io_descriptor *run_next_own(struct hub *hub);
 /* It is the next again. */
 void run_return_own(struct hub *hub, struct nvme_io_descriptor *desc);

@@ -80,16 +80,22 @@ static struct list *own_list(const struct hub *hub)
 	return NULL;
 }
 
+bool run_has_own(const struct hub *hub)
+{
+	const struct list *list = own_list(hub);
+
+	return list && !list_is_empty(list);
+}
+
 struct nvme_io_descriptor *run_next_own(struct hub *hub)
 {
 	struct nvme_host *host = hub->host;
-	struct list *list = own_list(hub);
 	struct list *node;
 
-	if (!list || list_is_empty(list))
+	if (!run_has_own(hub))
 		return NULL;
 	lock_acquire(&host->inbox_lock);
-	node = list_pop(list);
+	node = list_pop(own_list(hub));
 	lock_release(&host->inbox_lock);
 	return node ? container_of(node, struct nvme_io_descriptor, node) :
 		NULL;

@@ -221,6 +221,18 @@ TEST(queues_are_known_whether_made_before_or_after)
 	CHECK(!fake_log_has("cq1: head"));
 }
 
+TEST(a_driver_that_gives_its_pages_again_is_told_everything_again)
+{
+	start(16, 16);
+	run(3);
+	memset(events, 0x55, 4096);
+	CHECK_EQ(configure(words, events), 0);
+	CHECK_EQ(events[2], 3);
+	CHECK(events[3] < 16);
+	run(5);
+	CHECK_EQ(ring_count[0], 2);
+}
+
 /* ---- Misuse -------------------------------------------------------------------- */
 
 TEST(after_a_reset_the_old_pages_are_memory)
