@@ -268,6 +268,7 @@ void chain_switch_off(struct nvme_host *host)
 {
 	for (u32 i = 0; i < host->chain_count; i++)
 		host->chain[i].is_off = true;
+	chain_settle(host);
 }
 
 /* ---- Commands --------------------------------------------------------------------------- */
@@ -276,8 +277,7 @@ void chain_switch_off(struct nvme_host *host)
 static enum nvme_io_verdict decision(struct nvme_request *req,
 				     enum nvme_io_verdict verdict)
 {
-	bool is_held = req->is_paused ||
-		__atomic_load_n(&req->in_inbox, __ATOMIC_ACQUIRE);
+	bool is_held = req->is_paused || READ_FIRST(req->in_inbox);
 
 	req->is_paused = false;
 	return is_held ? NVME_IO_HOLD : req->is_flush ? NVME_IO_PASS : verdict;
@@ -334,38 +334,90 @@ static enum nvme_io_verdict ask_copy(struct nvme_io_interceptor *it,
 	return verdict;
 }
 
+static enum chain_hook hook_of(const struct nvme_io_command *cmd)
+{
+	if (cmd->admin || cmd->effects & NVME_IO_UNKNOWN)
+		return CHAIN_COMMAND;
+	switch (cmd->opcode) {
+	case NVME_CMD_READ:
+		return CHAIN_READ;
+	case NVME_CMD_WRITE:
+		return CHAIN_WRITE;
+	case NVME_CMD_DSM:
+		return CHAIN_DSM;
+	case NVME_CMD_COPY:
+		return CHAIN_COPY;
+	default:
+		return CHAIN_COMMAND;
+	}
+}
+
+static bool has_hook(const struct nvme_io_interceptor *it,
+		     enum chain_hook hook)
+{
+	switch (hook) {
+	case CHAIN_READ:
+		return it->on_read || it->on_command;
+	case CHAIN_WRITE:
+		return it->on_write || it->on_command;
+	case CHAIN_DSM:
+		return it->on_data_management || it->on_command;
+	case CHAIN_COPY:	/* its blocks are counted on the way */
+		return it->on_copy || it->on_command || it->on_complete;
+	case CHAIN_COMPLETE:
+		return it->on_complete && it->needs & NVME_IO_NEEDS_COMPLETIONS;
+	case CHAIN_WANTS_COPY:
+		return it->wants_copy;
+	default:
+		return it->on_command;
+	}
+}
+
+void chain_settle(struct nvme_host *host)
+{
+	for (u32 hook = 0; hook < CHAIN_HOOKS; hook++) {
+		u32 entries = 0;
+
+		for (u32 i = 0; i < host->chain_count; i++)
+			if (!host->chain[i].is_off &&
+			    has_hook(host->chain[i].interceptor, hook))
+				entries |= 1u << i;
+		WRITE_ONCE(host->hooked[hook], entries);
+	}
+}
+
 static enum nvme_io_verdict ask(struct nvme_io_interceptor *it,
-				struct nvme_request *req)
+				struct nvme_request *req, enum chain_hook hook)
 {
 	const struct nvme_io_command *cmd = &req->cmd;
-	bool is_nvm = !cmd->admin && !(cmd->effects & NVME_IO_UNKNOWN);
 
-	if (is_nvm && cmd->opcode == NVME_CMD_READ && it->on_read)
+	if (hook == CHAIN_READ && it->on_read)
 		it->on_read(it->interceptor, req, cmd->nsid, cmd->lba,
 			    cmd->n_lbas);
-	else if (is_nvm && cmd->opcode == NVME_CMD_WRITE && it->on_write)
+	else if (hook == CHAIN_WRITE && it->on_write)
 		it->on_write(it->interceptor, req, cmd->nsid, cmd->lba,
 			     cmd->n_lbas);
-	else if (is_nvm && cmd->opcode == NVME_CMD_DSM &&
-		 it->on_data_management)
+	else if (hook == CHAIN_DSM && it->on_data_management)
 		return ask_dsm(it, req);
-	else if (is_nvm && cmd->opcode == NVME_CMD_COPY)
+	else if (hook == CHAIN_COPY)
 		return ask_copy(it, req);
-	else if (it->on_command)
+	else
 		return it->on_command(it->interceptor, req, cmd);
 	return NVME_IO_PASS;
 }
 
 static enum nvme_io_verdict ask_locked(struct nvme_host *host,
-				       struct nvme_io_interceptor *it,
-				       struct nvme_request *req)
+				       struct nvme_request *req,
+				       enum chain_hook hook, u32 place)
 {
+	struct nvme_io_interceptor *it = host->chain[place].interceptor;
 	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
 	enum nvme_io_verdict verdict;
 
+	req->next_entry = place + 1;
 	if (!is_concurrent)
 		lock_acquire(&host->serial);
-	verdict = ask(it, req);
+	verdict = ask(it, req, hook);
 	if (!is_concurrent)
 		lock_release(&host->serial);
 	return decision(req, verdict);
@@ -374,17 +426,19 @@ static enum nvme_io_verdict ask_locked(struct nvme_host *host,
 enum nvme_io_verdict chain_submit(struct nvme_request *req)
 {
 	struct nvme_host *host = req->sq->hub->host;
+	enum chain_hook hook = hook_of(&req->cmd);
 	enum nvme_io_verdict verdict = NVME_IO_PASS;
+	u32 left;
 
 	req->next_entry -= req->is_retried;
 	req->is_retried = false;
-	while (req->next_entry < host->chain_count && !req->is_flush &&
-	       verdict == NVME_IO_PASS) {
-		struct chain_entry *entry = &host->chain[req->next_entry++];
-
-		if (!entry->is_off)
-			verdict = ask_locked(host, entry->interceptor, req);
-	}
+	left = READ_ONCE(host->hooked[hook]) & ~0u << req->next_entry;
+	for (; left && !req->is_flush && verdict == NVME_IO_PASS;
+	     left &= left - 1)
+		verdict = ask_locked(host, req, hook, __builtin_ctz(left));
+	/* Who has no hook for it sees its completion all the same. */
+	if (verdict == NVME_IO_PASS && !req->is_flush)
+		req->next_entry = host->chain_count;
 	return verdict;
 }
 
@@ -394,9 +448,6 @@ static void complete_entry(struct nvme_host *host, struct chain_entry *entry,
 	struct nvme_io_interceptor *it = entry->interceptor;
 	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
 
-	if (entry->is_off || !it->on_complete ||
-	    !(it->needs & NVME_IO_NEEDS_COMPLETIONS))
-		return;
 	if (!is_concurrent)
 		lock_acquire(&host->serial);
 	it->on_complete(it->interceptor, req, &req->cmd, &req->completion);
@@ -407,9 +458,12 @@ static void complete_entry(struct nvme_host *host, struct chain_entry *entry,
 void chain_complete(struct nvme_request *req)
 {
 	struct nvme_host *host = req->sq->hub->host;
+	u32 hooked = READ_ONCE(host->hooked[CHAIN_COMPLETE]);
 
 	while (req->next_entry)
-		complete_entry(host, &host->chain[--req->next_entry], req);
+		if (hooked & 1u << --req->next_entry)
+			complete_entry(host, &host->chain[req->next_entry],
+				       req);
 }
 
 void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
@@ -433,11 +487,13 @@ void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
 
 bool chain_wants_copy(struct nvme_host *host, const struct nvme_io_command *cmd)
 {
-	for (u32 i = 0; i < host->chain_count; i++) {
-		struct nvme_io_interceptor *it = host->chain[i].interceptor;
+	u32 left = READ_ONCE(host->hooked[CHAIN_WANTS_COPY]);
 
-		if (it->wants_copy && !host->chain[i].is_off &&
-		    it->wants_copy(it->interceptor, cmd))
+	for (; left; left &= left - 1) {
+		struct nvme_io_interceptor *it =
+			host->chain[__builtin_ctz(left)].interceptor;
+
+		if (it->wants_copy(it->interceptor, cmd))
 			return true;
 	}
 	return false;

@@ -162,6 +162,7 @@ static void check_prepared(struct nvme_host *host)
 	if (host->state != CTRL_PREPARING)
 		return;
 	if (own_is_idle(host)) {
+		chain_settle(host);
 		set_state(host, CTRL_READY);
 		WRITE_ONCE(host->start_count, host->start_count + 1);
 		say_ready(host);

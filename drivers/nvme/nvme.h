@@ -118,6 +118,15 @@ struct chain_entry {
 	bool is_off;		/* failed, and `fail=` is open */
 };
 
+/* What an interceptor may be called for, when a command comes and goes. */
+enum chain_hook {
+	CHAIN_READ, CHAIN_WRITE, CHAIN_DSM, CHAIN_COPY,
+	CHAIN_COMMAND,		/* any other */
+	CHAIN_COMPLETE, CHAIN_WANTS_COPY,
+	CHAIN_HOOKS,
+};
+_Static_assert(NVME_CHAIN_MAX <= 8, "a bit each in nvme_host.hooked");
+
 /* Host memory that the guest lends the device. Under the admin hub's lock. */
 struct hmb {
 	struct nvme_host_memory *list;	/* checked, for the device */
@@ -231,6 +240,7 @@ struct nvme_host {
 	u32 chain_count;
 	u32 starting;		/* entries whose on_init() is to come */
 	u32 expected_count;	/* to start, of those it has come to */
+	u8 hooked[CHAIN_HOOKS];	/* a bit for each entry of the chain */
 	u32 started_count;	/* nvme_io_start_fetching_g_reqs(); atomic */
 	struct log_limit log_limit;	/* of nvme_io_log_limited() */
 	const struct nvme_io_plugin *attaching;
@@ -420,6 +430,8 @@ void chain_complete(struct nvme_request *req);
 void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
 		    void *data);
 bool chain_needs(const struct nvme_host *host, u32 need);
+/* From now on it is known who is called for what. */
+void chain_settle(struct nvme_host *host);
 /* host->lock held. on_init() of all, one after the other; either may fail the
  * controller. */
 void chain_start(struct nvme_host *host);

@@ -382,6 +382,21 @@ TEST(completions_are_not_shown_where_not_declared)
 	CHECK_EQ(fake_double.complete_count, 0);
 }
 
+TEST(without_a_hook_for_it_a_command_passes_and_its_completion_is_seen)
+{
+	u8 *data;
+
+	fake_interceptor.on_command = NULL;
+	start_with(NVME_IO_NEEDS_COMPLETIONS);
+	data = fake_ram(4096, 4096);
+	fake_double.complete_count = 0;
+	CHECK_EQ(flush(NULL), 0);
+	CHECK_EQ(fake_double.complete_count, 1);
+	CHECK_EQ(read_blocks(data), 0);
+	CHECK_EQ(fake_double.read_count, 1);
+	CHECK_EQ(fake_double.complete_count, 2);
+}
+
 TEST(commands_are_decoded_before_they_are_shown)
 {
 	const struct nvme_io_command *cmd = &fake_double.last;

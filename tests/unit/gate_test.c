@@ -121,6 +121,26 @@ TEST(everything_is_offered_where_there_is_no_policy)
 		CHECK_EQ(identity[i], 0xff);
 }
 
+TEST(a_rule_for_one_of_many_namespaces_is_for_that_one)
+{
+	gated_make();
+	for (u32 i = 0; i < FAKE_NAMESPACE_MAX; i++) {
+		gated_host.namespaces[i].info = gated_host.namespaces[1].info;
+		gated_host.namespaces[i].info.nsid = 2 * i + 3;
+	}
+	gated_host.namespace_count = FAKE_NAMESPACE_MAX;
+	gated_rule("ro QF0:n5");
+	gated_start(&gated_host);
+	for (u32 nsid = 2; nsid < 12; nsid += 2)
+		CHECK_EQ(gated_io(0x01, nsid, 1, 1), NO_NAMESPACE);
+	CHECK_EQ(gated_io(0x01, 3, 1, 1), PASSED);
+	CHECK_EQ(gated_io(0x01, 5, 1, 1), PROTECTED);
+	CHECK_EQ(gated_io(0x02, 5, 1, 1), PASSED);
+	CHECK_EQ(gated_io(0x01, 7, 1, 1), PASSED);
+	CHECK_EQ(gated_io(0x01, 9, 1, 1), PASSED);
+	CHECK_EQ(gated_io(0x01, 11, 1, 1), NO_NAMESPACE);
+}
+
 TEST(format_of_a_free_namespace_passes_when_it_stays_there)
 {
 	gated_start_with("ro PARTLABEL=data");

@@ -48,7 +48,7 @@ static void table_read(struct nvme_host *host, u32 nsid,
 		gate_rules_lock(gate, nsid);
 	} else if (!gate_rules_apply_to_table(gate, nsid, info, false) &&
 		   gate_rules_want_table(gate, nsid, RO)) {
-		gate_table_open(space, info);
+		gate_table_open(gate, space, info);
 		gate->interceptor.needs |= NVME_IO_NEEDS_COMPLETIONS;
 	}
 	next_namespace(gate);
@@ -63,6 +63,7 @@ static void next_namespace(struct gate *gate)
 	       !nvme_io_namespace_get(gate->host, gate->space_count, &ns)) {
 		gate->spaces[gate->space_count++] =
 			(struct space){ .nsid = ns.nsid };
+		gate_extents_weigh(gate, &gate->spaces[gate->space_count - 1]);
 		gate_rules_apply(gate, ns.nsid);
 		if (!gate_rules_want_table(gate, ns.nsid, RW))
 			continue;
@@ -80,7 +81,7 @@ static u8 on_init(void *interceptor)
 {
 	struct gate *gate = interceptor;
 
-	gate->format_is_local = gate->has_started = false;
+	gate->format_is_local = gate->has_started = gate->may_delay = false;
 	gate->interceptor.needs = NEEDS;
 	gate->extent_count = gate->space_count = 0;
 	memset(gate->match_counts, 0, sizeof(gate->match_counts));
@@ -100,11 +101,17 @@ static struct rule *judge(struct gate *gate,
 	u32 nsid = cmd->nsid ? cmd->nsid : ALL_NSIDS;
 	bool has_range = cmd->n_lbas &&
 			 cmd->effects & (NVME_IO_READS | NVME_IO_WRITES);
+	const struct space *space;
 
 	if (operation->reach == CONTROLLER)
 		nsid = ALL_NSIDS;
-	if (nsid != ALL_NSIDS && !gate_table_find(gate, nsid))
-		return &gate_rules_stranger;
+	if (nsid != ALL_NSIDS) {
+		space = gate_table_find(gate, nsid);
+		if (!space)
+			return &gate_rules_stranger;
+		if (space->strictest < operation->mode)
+			return NULL;
+	}
 	if (operation->reach == RANGE && has_range)
 		return gate_extents_find(gate, nsid, cmd->lba,
 				 cmd->lba + cmd->n_lbas - 1, operation->mode);

@@ -38,6 +38,8 @@ struct extent {
 /* A namespace that is known, or being looked at. */
 struct space {
 	u32 nsid;
+	_Atomic enum mode strictest;	/* of the rules for any of its blocks:
+					 * raised by each extent */
 	_Atomic bool is_open;	/* its table may be written and bring a rule */
 	_Atomic u32 write_count;	/* of its table, completed */
 	_Atomic u32 read_count;	/* of those, before the table was read */
@@ -50,8 +52,7 @@ struct space {
 /*
  * A controller, as on_init() builds it. While the guest's commands come,
  * extents are added at the end, by one CPU at a time: the one that has read
- * `reading`. A few extents and namespaces are usual: they are looked through
- * from end to end.
+ * `reading`. Few extents are usual: they are looked through from end to end.
  */
 struct gate {
 	struct nvme_host *host;
@@ -59,13 +60,14 @@ struct gate {
 	_Atomic bool is_watched;	/* some rule may restrict something here */
 	_Atomic bool format_is_local;	/* Format reaches one namespace only */
 	_Atomic bool has_started;	/* the guest's commands come */
+	_Atomic bool may_delay;	/* a table was open, or an order came */
 	struct space *reading;	/* atomic: its table, again */
 	u32 begun_count;	/* write_count when that began */
 	u32 match_counts[RULE_MAX];
 	_Atomic u32 extent_count;
 	struct extent extents[EXTENT_MAX + 1];
 	u32 space_count;
-	struct space spaces[NAMESPACE_MAX];
+	struct space spaces[NAMESPACE_MAX];	/* by nsid */
 };
 
 /* ---- gate_rules.c ------------------------------------------------------- */
@@ -111,6 +113,8 @@ bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
  * A range past the last LBA ends there: last < first. */
 struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,
 			       u64 last, enum mode mode);
+/* Of a new namespace: by the extents that there are already. */
+void gate_extents_weigh(const struct gate *gate, struct space *space);
 /* Is all of the namespace under one rule? */
 bool gate_extents_cover(const struct gate *gate, u32 nsid);
 
@@ -119,7 +123,7 @@ bool gate_extents_cover(const struct gate *gate, u32 nsid);
 /* NULL: the namespace is not known. */
 struct space *gate_table_find(struct gate *gate, u32 nsid);
 /* From now on the guest may write this table, and its writes count. */
-void gate_table_open(struct space *space,
+void gate_table_open(struct gate *gate, struct space *space,
 		     const struct nvme_io_table_info *info);
 /* A command has completed. */
 void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd);

@@ -10,6 +10,25 @@ static bool is_same(const struct extent *a, const struct extent *b)
 	       a->last == b->last && a->rule == b->rule;
 }
 
+static bool is_in(const struct extent *extent, u32 nsid)
+{
+	return nsid == ALL_NSIDS || extent->nsid == ALL_NSIDS ||
+	       extent->nsid == nsid;
+}
+
+static void weigh(struct space *space, const struct extent *extent)
+{
+	if (is_in(extent, space->nsid) &&
+	    space->strictest < extent->rule->mode)
+		space->strictest = extent->rule->mode;
+}
+
+void gate_extents_weigh(const struct gate *gate, struct space *space)
+{
+	for (u32 i = 0; i < gate->extent_count; i++)
+		weigh(space, &gate->extents[i]);
+}
+
 bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
 		      struct rule *rule)
 {
@@ -31,13 +50,9 @@ bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
 	/* The extent before the count that makes it valid. */
 	gate->extents[count] = extent;
 	gate->extent_count = count + 1;
+	for (u32 i = 0; i < gate->space_count; i++)
+		weigh(&gate->spaces[i], &extent);
 	return true;
-}
-
-static bool is_in(const struct extent *extent, u32 nsid)
-{
-	return nsid == ALL_NSIDS || extent->nsid == ALL_NSIDS ||
-	       extent->nsid == nsid;
 }
 
 struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,

@@ -82,10 +82,17 @@ static void finish_reading(struct gate *gate, struct space *space,
 
 struct space *gate_table_find(struct gate *gate, u32 nsid)
 {
-	for (u32 i = 0; i < gate->space_count; i++)
-		if (gate->spaces[i].nsid == nsid)
-			return &gate->spaces[i];
-	return NULL;
+	u32 first = 0, count = gate->space_count;
+
+	while (count > 1) {
+		u32 half = count / 2;
+
+		if (gate->spaces[first + half].nsid <= nsid)
+			first += half;
+		count -= half;
+	}
+	return count && gate->spaces[first].nsid == nsid ?
+	       &gate->spaces[first] : NULL;
 }
 
 static void table_read_again(struct nvme_host *host, u32 nsid,
@@ -129,10 +136,11 @@ static void table_read_again(struct nvme_host *host, u32 nsid,
 	read_written(gate);
 }
 
-void gate_table_open(struct space *space, const struct nvme_io_table_info *info)
+void gate_table_open(struct gate *gate, struct space *space,
+		     const struct nvme_io_table_info *info)
 {
 	watch(space, info);
-	space->is_open = true;
+	space->is_open = gate->may_delay = true;
 }
 
 static bool is_meant(const struct space *space,
@@ -147,6 +155,8 @@ bool gate_table_delays(struct gate *gate, struct nvme_request *req)
 	const struct nvme_io_command *cmd = nvme_io_req_command(req);
 	struct space *space = gate->spaces, *end = space + gate->space_count;
 
+	if (!gate->may_delay)
+		return false;
 	while (space < end && !(is_waited_for(space) && is_meant(space, cmd)))
 		space++;
 	if (space == end)
@@ -194,6 +204,7 @@ void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd)
 /* As if the guest had just written every table that a rule may go by. */
 void gate_table_apply_order(struct gate *gate)
 {
+	gate->may_delay = true;
 	for (u32 i = 0; i < gate->space_count; i++) {
 		gate->spaces[i].is_ordered = true;
 		gate->spaces[i].write_count++;

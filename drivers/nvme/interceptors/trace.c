@@ -246,7 +246,9 @@ static enum nvme_io_verdict on_command(void *interceptor,
 	struct trace *trace = interceptor;
 
 	count(trace, cmd);
-	*nvme_io_req_private(req, &trace->interceptor) = nvme_io_now_us();
+	if (wants || trace_ring_wants_latency())
+		*nvme_io_req_private(req, &trace->interceptor) =
+			nvme_io_now_us();
 	if (!trace_ring_wants_latency())
 		trace_ring_add(&trace->ring, trace->host, cmd, 0, NULL);
 	return NVME_IO_PASS;
