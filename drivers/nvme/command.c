@@ -193,21 +193,21 @@ static const struct meaning *meaning_of(u8 opcode,
 
 static u16 decode_io(struct nvme_request *req)
 {
-	struct nvme_host *host = req->sq->hub->host;
+	struct hub *hub = req->sq->hub;
+	const struct nvme_namespace *ns = ns_look_up(hub, req->sqe.nsid);
 	const struct meaning *meaning;
-	struct nvme_namespace ns;
 
 	/* Flush may be for all namespaces (6.8); it has no data to look at. */
-	if (ns_find(host, req->sqe.nsid, &ns)) {
+	if (!ns) {
 		req->sqe.mptr = 0;
 		return req->sqe.opcode == NVME_CMD_FLUSH ? NVME_SC_SUCCESS :
 			NVME_SC_INVALID_NAMESPACE | NVME_SC_DNR;
 	}
-	meaning = meaning_of(req->sqe.opcode, &ns);
+	meaning = meaning_of(req->sqe.opcode, ns);
 	if (meaning)
-		return decode_known(req, meaning, &ns);
+		return decode_known(req, meaning, ns);
 	return decode_unknown(req, req->sqe.opcode >= NVME_CMD_VENDOR &&
-			      host->has_standard_io);
+			      hub->host->has_standard_io);
 }
 
 /* PSDT (4.2); an SGL for metadata is not offered. */

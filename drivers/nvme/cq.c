@@ -201,9 +201,11 @@ static void reap_one(struct hub *hub, struct nvme_cqe *cqe)
 
 void hub_reap(struct hub *hub)
 {
-	struct nvme_cqe *cqe;
+	struct nvme_cqe *cqe = next_cqe(hub);
 
-	while ((cqe = next_cqe(hub)))
+	if (!cqe)
+		return;
+	for (; cqe; cqe = next_cqe(hub))
 		reap_one(hub, cqe);
 	if (hub->guest.head == hub->guest.tail)
 		acknowledge(hub, hub->shadow.head);

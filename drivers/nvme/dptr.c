@@ -95,12 +95,17 @@ static bool is_copied(const struct nvme_request *req)
 			(cmd->opcode == NVME_ADMIN_GET_FEATURES &&
 			 FIELD_GET(NVME_FEATURE_ID, cmd->cdw10) ==
 			 NVME_FEATURE_HOST_MEMORY);
-	return cmd->opcode == NVME_CMD_DSM || cmd->opcode == NVME_CMD_COPY;
+	return cmd->effects & NVME_IO_RANGES;
 }
 
 static bool has_scratch(const struct nvme_io_command *cmd)
 {
-	return !cmd->admin && cmd->opcode == NVME_CMD_COPY;
+	return cmd->effects & NVME_IO_RANGES && cmd->opcode == NVME_CMD_COPY;
+}
+
+static u32 pages_for(const struct nvme_request *req, u32 list_count)
+{
+	return list_count + is_copied(req) + has_scratch(&req->cmd);
 }
 
 static void get_pages(struct nvme_host *host, struct nvme_request *req)
@@ -117,10 +122,8 @@ static void get_pages(struct nvme_host *host, struct nvme_request *req)
 		data->scratch = bounce_get_page(&host->pages);
 }
 
-void dptr_release(struct nvme_request *req)
+static void put_pages(struct nvme_host *host, struct dptr *data)
 {
-	struct dptr *data = &req->data;
-	struct nvme_host *host = req->sq->hub->host;
 	u32 count = data->list_count;
 
 	bounce_release(host, data);
@@ -134,8 +137,16 @@ void dptr_release(struct nvme_request *req)
 		bounce_put_page(&host->pages, data->scratch);
 		count++;
 	}
-	*data = (struct dptr){ 0 };
 	bounce_give_back(host, &host->pages, count);
+}
+
+void dptr_release(struct nvme_request *req)
+{
+	struct dptr *data = &req->data;
+
+	if (data->list_count || data->copy || data->bounce)
+		put_pages(req->sq->hub->host, data);
+	memset(data, 0, offsetof(struct dptr, lists));
 }
 
 /* What the guest's SGL could have needed and did not. */
@@ -365,7 +376,7 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 	struct dptr *data = &req->data;
 	bool is_sgl = req->sqe.flags & NVME_SQE_PSDT;
 	u32 list_count = is_sgl ? sgl_list_max(req) : lists_for(req);
-	u32 copy_count;
+	u32 page_count = pages_for(req, list_count), copy_count;
 
 	*status = NVME_SC_SUCCESS;
 	if (!req->cmd.data_size)
@@ -377,13 +388,14 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 	copy_count = is_bounced(req) ? bounce_pages(req->cmd.data_size) : 0;
 	/* All or nothing: two that each hold a part would wait for each
 	 * other. */
-	if (!bounce_reserve(&host->pages, list_count + copy_count +
-			    is_copied(req) + has_scratch(&req->cmd)))
+	if (page_count + copy_count &&
+	    !bounce_reserve(&host->pages, page_count + copy_count))
 		return -EAGAIN;
 	data->size = req->cmd.data_size;
 	data->is_sgl = is_sgl;
 	data->list_count = list_count;
-	get_pages(host, req);
+	if (page_count)
+		get_pages(host, req);
 	*status = fill(host, req);
 	if (copy_count && *status)
 		bounce_give_back(host, &host->pages, copy_count);

@@ -103,9 +103,8 @@ static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
 		*sqe = req->sqe;
 		sqe->prp1 = data->copy ? page_hpa(data->copy).v : data->prp1;
 		sqe->prp2 = data->copy ? 0 : data->prp2;
-		sqe->flags = FIELD_SET(NVME_SQE_PSDT, sqe->flags,
-				       data->is_sgl && !data->copy ?
-				       NVME_PSDT_SGL : NVME_PSDT_PRP);
+		if (!data->is_sgl || data->copy)
+			sqe->flags &= ~NVME_SQE_PSDT;
 	}
 	sqe->cid = request_device_id(req);
 }
@@ -343,9 +342,10 @@ static void fetch_one(struct sq *sq)
 		hub_go_on(req);
 }
 
+/* True: there may be more. */
 static bool fetch_round(struct hub *hub)
 {
-	bool has_fetched = false;
+	bool has_more = false;
 	struct list *node;
 
 	list_for_each(node, &hub->sqs) {
@@ -354,9 +354,9 @@ static bool fetch_round(struct hub *hub)
 		if (!can_fetch(sq))
 			continue;
 		fetch_one(sq);
-		has_fetched = true;
+		has_more |= sq->guest.head != sq->guest.tail;
 	}
-	return has_fetched;
+	return has_more;
 }
 
 /* One command of each queue in turn; the first place goes round, too. */

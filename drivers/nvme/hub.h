@@ -47,6 +47,13 @@ struct hub_counts {
 	u64 own;		/* Sluice's commands */
 };
 
+struct nvme_namespace {
+	struct nvme_io_namespace public;
+	u8 format_idx;		/* the LBA format in use */
+	bool has_pi;
+	bool has_pi_only;	/* it is all of the metadata: PRACT */
+};
+
 struct hub {
 	struct nvme_host *host;
 	u16 id;			/* completion queue */
@@ -65,6 +72,8 @@ struct hub {
 	u32 place_count;	/* promised in the guest's queue */
 	struct list sqs, dead_sqs;
 	struct list waiting;	/* for pages, places or slots */
+	struct nvme_namespace ns;	/* of the last command */
+	u32 ns_version;		/* of the table it is from */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	u32 acknowledged;	/* shadow head the device knows */

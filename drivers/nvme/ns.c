@@ -37,6 +37,24 @@ int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out)
 	return ns ? 0 : -ENOENT;
 }
 
+const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid)
+{
+	struct nvme_host *host = hub->host;
+	const struct nvme_namespace *ns;
+
+	if (nsid && hub->ns.public.nsid == nsid &&
+	    hub->ns_version == READ_ONCE(host->ns_version))
+		return &hub->ns;
+	lock_acquire(&host->ns_lock);
+	ns = search(&host->ns, nsid);
+	if (ns) {
+		hub->ns = *ns;
+		hub->ns_version = host->ns_version;
+	}
+	lock_release(&host->ns_lock);
+	return ns ? &hub->ns : NULL;
+}
+
 int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out)
 {
 	int error = -ENOENT;
@@ -62,6 +80,7 @@ void ns_swap(struct nvme_host *host, struct ns_table *next)
 	lock_acquire(&host->ns_lock);
 	old = host->ns;
 	host->ns = *next;
+	WRITE_ONCE(host->ns_version, host->ns_version + 1);
 	lock_release(&host->ns_lock);
 	*next = old;
 }

@@ -93,13 +93,6 @@ struct nvme_later {
 	void *arg;
 };
 
-struct nvme_namespace {
-	struct nvme_io_namespace public;
-	u8 format_idx;		/* the LBA format in use */
-	bool has_pi;
-	bool has_pi_only;	/* it is all of the metadata: PRACT */
-};
-
 /* Pages of a pool, taken as many at a time as a request needs. */
 struct page_pool {
 	struct pool pool;
@@ -220,6 +213,7 @@ struct nvme_host {
 	u32 unsafe_count;	/* addresses refused; atomic */
 	struct lock ns_lock;
 	struct ns_table ns;
+	u32 ns_version;		/* of that table */
 	bool is_refreshing;	/* own.c reads the namespaces again, */
 	bool wants_refresh;	/* and once more after that */
 
@@ -482,6 +476,9 @@ void hmb_forget(struct nvme_host *host);
 
 /* ---- ns.c ----------------------------------------------------------------------- */
 
+/* NULL, or hub->ns, which it stays until it is asked for another. I/O
+ * hub->lock held. */
+const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid);
 /* A copy. 0, or -ENOENT. */
 int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out);
 int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out);

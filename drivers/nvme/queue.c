@@ -339,6 +339,8 @@ void sq_retire(struct sq *sq)
 	sq->is_dead = true;
 	for (u32 i = 0; i < sq->slot_count; i++)
 		drop_request(&sq->slots[i]);
+	if (hub->is_closed && !hub->special_count)
+		direct_open(hub);
 	if (sq->held_count)
 		list_add_tail(&hub->dead_sqs, &sq->node);
 	else

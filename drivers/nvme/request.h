@@ -42,13 +42,14 @@ struct dptr {
 		};
 		struct nvme_sgl sgl;
 	};
-	void *lists[NVME_LIST_MAX];	/* of PRPs, or of SGL descriptors */
 	void *copy;		/* a page of Sluice's that the device is given
 				 * in place of the guest's buffer */
 	void *scratch;		/* a second page, for Copy's hook */
 	u64 *bounce;		/* the data is Sluice's: a page with the */
 	u32 bounce_count;	/* addresses of these; see bounce.c */
 	struct page_pool *bounce_pool;
+	void *lists[NVME_LIST_MAX];	/* of PRPs, or of SGL descriptors; last
+					 * as only list_count count */
 };
 
 enum nvme_owner {

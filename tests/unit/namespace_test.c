@@ -55,6 +55,7 @@ TEST(a_namespace_is_gone_as_soon_as_it_is_detached)
 	CHECK_EQ(read_from(9), 0);
 	fake_nvme.namespace_count--;
 	attach_or_detach(9, 1);
+	CHECK_EQ(read_from(77), NONE);
 	CHECK_EQ(read_from(9), NONE);
 	CHECK_EQ(read_from(1), 0);
 }

@@ -29,6 +29,7 @@ struct operation {
 #define WRITES RO
 #define READS NONE
 
+#define FLUSH 0x00
 #define WRITE_ZEROES 0x08
 #define WHOLE_NAMESPACE (1u << 23)	/* NSZ: whatever the range says */
 #define SET_FEATURES 0x09
@@ -60,13 +61,11 @@ static const struct operation admin_operations[] = {
 };
 
 /*
- * Commands that touch no block and no policy: Flush, and of the admin set
- * queues, log pages, Identify, Abort, Get Features, AER, Keep Alive and the
+ * Admin commands that touch no block and no policy, as Flush does not: queues, log pages, Identify, Abort, Get Features, AER, Keep Alive and the
  * doorbell buffer. Security, firmware, directives, self-test, NVMe-MI,
  * virtualization, reservations and a vendor's own are not among them: nobody
  * outside the drive can tell what they do to its blocks.
  */
-static const u8 harmless_io[] = { 0x00 };
 static const u8 harmless_admin[] = {
 	0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x0a, 0x0c, 0x18, 0x7c,
 };
@@ -148,7 +147,7 @@ classify(const struct nvme_io_command *cmd, bool format_is_local)
 		return classify_admin(cmd, format_is_local);
 	if (cmd->effects & NVME_IO_UNKNOWN)	/* another command set */
 		return &unknown_io;
-	if (IS_AMONG(cmd->opcode, harmless_io))
+	if (cmd->opcode == FLUSH)
 		return NULL;
 	if (cmd->opcode == WRITE_ZEROES && cmd->cdw12 & WHOLE_NAMESPACE)
 		return &zero_namespace;
