@@ -56,10 +56,12 @@ SETTING(completions_setting);
 /* ---- Which memory ------------------------------------------------------------------ */
 
 /*
- * Of all controllers: one's data could be another's queue. A place for each
- * page in a small hash, so that the usual answer is no.
+ * Of all controllers: one's data could be another's queue. Where the first
+ * begins and the last ends, and a place for each page in a small hash, so that
+ * the usual answer is no.
  */
-static struct lock windows_lock;	/* a leaf: bits come and go under it */
+static struct lock windows_lock;	/* a leaf: they come and go under it */
+static u64 windows_start = ~0ull, windows_end;
 static u64 window_pages[NVME_WINDOW_WORDS];
 static u32 window_count;
 
@@ -74,8 +76,13 @@ static u64 *page_word(u64 page, u64 *mask)
 
 static void note_pages(const struct mmio_region *region)
 {
+	u64 start = region->base.v, end = start + region->size;
 	u64 mask;
 
+	__atomic_store_n(&windows_start, MIN(windows_start, start),
+			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&windows_end, MAX(windows_end, end),
+			 __ATOMIC_SEQ_CST);
 	for (u64 at = 0; at < region->size; at += PAGE_SIZE) {
 		u64 *word = page_word(region->base.v + at, &mask);
 
@@ -88,6 +95,9 @@ static bool may_be_watched(u64 address, u64 size)
 	u64 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
 	u64 mask;
 
+	if (address >= READ_ONCE(windows_end) ||
+	    !ranges_overlap(address, size, READ_ONCE(windows_start), ~0ull))
+		return false;
 	/* No quicker than the windows themselves: lent memory is large. */
 	if (count > NVME_QUEUE_IDS)
 		return true;
@@ -407,8 +417,11 @@ static void close_window(struct nvme_host *host, u16 id)
 	WRITE_ONCE(region->size, 0);
 	/* What is in the hash for nothing costs a look; what is missing, if
 	 * only for a moment, would let DMA through. */
-	if (!--window_count)
+	if (!--window_count) {
 		memset(window_pages, 0, sizeof(window_pages));
+		WRITE_ONCE(windows_start, ~0ull);
+		WRITE_ONCE(windows_end, 0);
+	}
 	lock_release(&windows_lock);
 }
 

@@ -20,6 +20,7 @@ struct walk {
 	u64 page_size;		/* of the guest */
 	u64 left;		/* bytes not yet placed */
 	u32 filled;		/* pages placed */
+	u64 run, run_size;	/* of them the last, not yet checked */
 };
 
 bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
@@ -45,7 +46,7 @@ bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
 static u64 *list_entry(const struct dptr *data, u32 index)
 {
 	u32 entry = index - 1;
-	u32 list = MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
+	u32 list = data->list_count == 1 ? 0 : MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
 
 	return (u64 *)data->lists[list] + entry - list * (LIST_ENTRIES - 1);
 }
@@ -163,21 +164,35 @@ static void trim(struct nvme_host *host, struct dptr *data)
 
 /* ---- The guest's PRPs --------------------------------------------------------------- */
 
-/* One entry of the guest: a run of at most one of its pages. */
-static u16 add_run(struct walk *walk, u64 address)
+/* May the device have it? Otherwise it gets nothing of this command. */
+static u16 check_run(const struct walk *walk)
+{
+	return !walk->run_size ||
+		dptr_is_safe(walk->host, walk->run, walk->run_size) ?
+		NVME_SC_SUCCESS : NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+}
+
+/* One entry of the guest: at most one of its pages. Those that follow each
+ * other in memory are checked together. Inline: a transfer has many. */
+static inline u16 add_page(struct walk *walk, u64 address)
 {
 	u64 size = MIN(walk->left, walk->page_size -
 		       (address & (walk->page_size - 1)));
 	u32 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
+	u16 status = NVME_SC_SUCCESS;
 
-	if (!dptr_is_safe(walk->host, address, size))
-		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	if (address != walk->run + walk->run_size) {
+		status = check_run(walk);
+		walk->run = address;
+		walk->run_size = 0;
+	}
+	walk->run_size += size;
 	walk->left -= size;
 	/* By count: after the last page of all the address is 0 again. */
 	for (; count; count--, address = align_down(address, PAGE_SIZE) +
 	     PAGE_SIZE)
 		set_page(walk->data, walk->filled++, address);
-	return NVME_SC_SUCCESS;
+	return status;
 }
 
 /*
@@ -198,7 +213,7 @@ static u16 add_entries(struct walk *walk, u64 *list, u32 count, bool is_end)
 		if (is_end && i == count - 1 && walk->left > walk->page_size)
 			*list = entries[i];
 		else
-			status = add_run(walk, entries[i]);
+			status = add_page(walk, entries[i]);
 	}
 	return status;
 }
@@ -235,14 +250,14 @@ static u16 walk_entries(struct walk *walk, const struct nvme_sqe *sqe)
 {
 	u16 status;
 
-	status = add_run(walk, sqe->prp1);
+	status = add_page(walk, sqe->prp1);
 	if (status || !walk->left)
 		return status;
 	if (walk->left > walk->page_size)
 		return add_list(walk, sqe->prp2);
 	if (!is_aligned(sqe->prp2, walk->page_size))
 		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	return add_run(walk, sqe->prp2);
+	return add_page(walk, sqe->prp2);
 }
 
 static u16 walk_prps(struct nvme_request *req)
@@ -252,11 +267,13 @@ static u16 walk_prps(struct nvme_request *req)
 		.host = host, .data = &req->data, .left = req->data.size,
 		.page_size = 1ull << host->page_shift,
 	};
+	u16 status;
 
 	if (!is_aligned(req->sqe.prp1, 4))
 		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
 	link_lists(&req->data);
-	return walk_entries(&walk, &req->sqe);
+	status = walk_entries(&walk, &req->sqe);
+	return status ? status : check_run(&walk);
 }
 
 /* ---- Looking at the data --------------------------------------------------------------- */

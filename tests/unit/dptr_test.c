@@ -220,10 +220,18 @@ TEST(dma_to_sluice_is_refused_wherever_it_stands)
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
 	sqe.prp2 = (u64)secret;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
+	sqe.prp2 = (u64)list;
+	list[0] = (u64)secret;
+	list[1] = random_page();
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
+	/* One page after the other, up to Sluice's. */
+	list[0] = (u64)secret - 4096;
+	list[1] = (u64)secret;
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
 	for (int i = 0; i < 4096; i++)
 		CHECK_EQ(((u8 *)secret)[i], 0x5a);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
-	CHECK(fake_log_has("(3 so far)"));
+	CHECK(fake_log_has("(5 so far)"));
 	page_free(secret, 1);
 }
 
