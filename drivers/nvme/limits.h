@@ -5,6 +5,7 @@
 
 #define NVME_QUEUE_MAX 256	/* I/O pairs of the guest: ids from 1 */
 #define NVME_QUEUE_IDS (NVME_QUEUE_MAX + 2)	/* and 0, and Sluice's own */
+#define NVME_QUEUE_WORDS ((NVME_QUEUE_IDS + 63) / 64)	/* a bit for each */
 #define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
 #define NVME_ADMIN_SLOTS 64
 #define NVME_CID_BUCKETS 64	/* a power of two */

@@ -188,6 +188,7 @@ struct nvme_host {
 	/* Queues: [0] is the admin hub. Under table_lock. */
 	struct lock table_lock;
 	struct hub *hubs[NVME_QUEUE_IDS];
+	u64 hub_bits[NVME_QUEUE_WORDS];	/* which of them there are */
 	struct sq *sqs[NVME_QUEUE_IDS];
 	struct direct_window windows[NVME_QUEUE_IDS];
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */

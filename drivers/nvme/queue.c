@@ -236,17 +236,40 @@ struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id)
 	return hub;
 }
 
+static void set_hub(struct nvme_host *host, u16 id, struct hub *hub)
+{
+	u64 *word = &host->hub_bits[id / 64], bit = 1ull << id % 64;
+
+	lock_assert_held(&host->table_lock);
+	host->hubs[id] = hub;
+	*word = hub ? *word | bit : *word & ~bit;
+}
+
+/* NVME_QUEUE_IDS: none. */
+static u32 next_id(const struct nvme_host *host, u32 id)
+{
+	u64 mask = ~0ull << id % 64;
+
+	for (u32 word = id / 64; word < NVME_QUEUE_WORDS; word++, mask = ~0ull)
+		if (host->hub_bits[word] & mask)
+			return 64 * word +
+				__builtin_ctzll(host->hub_bits[word] & mask);
+	return NVME_QUEUE_IDS;
+}
+
 struct hub *hub_next(struct nvme_host *host, u32 *id)
 {
 	struct hub *hub = NULL;
+	u32 at;
 
 	lock_acquire(&host->table_lock);
-	/* The guest's and Sluice's own, which is the last. */
-	while (*id <= READ_ONCE(host->guest_queues_max) + 1u && !hub)
-		hub = host->hubs[(*id)++];
-	if (hub)
+	at = next_id(host, *id);
+	if (at < NVME_QUEUE_IDS) {
+		hub = host->hubs[at];
 		hub_ref(hub);
+	}
 	lock_release(&host->table_lock);
+	*id = at + 1;
 	return hub;
 }
 
@@ -262,7 +285,7 @@ int hub_publish(struct hub *hub)
 	if (host->hubs[hub->id])
 		error = -EEXIST;
 	else
-		host->hubs[hub->id] = hub;
+		set_hub(host, hub->id, hub);
 	lock_release(&host->table_lock);
 	return error;
 }
@@ -365,7 +388,7 @@ void hub_retire(struct hub *hub)
 	struct list *node, *after;
 
 	lock_acquire(&host->table_lock);
-	host->hubs[hub->id] = NULL;
+	set_hub(host, hub->id, NULL);
 	lock_release(&host->table_lock);
 	lock_acquire(&hub->lock);
 	hub->is_dead = true;

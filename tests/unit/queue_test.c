@@ -102,6 +102,24 @@ TEST(all_doorbells_may_be_rung_and_read_when_they_are_16_bytes_apart)
 	check_all_doorbells(2);
 }
 
+TEST(queues_of_any_id_are_found_when_an_interrupt_comes)
+{
+	static const u16 ids[] = { 1, 63, 64, 65, 127, 128, 256 };
+	static struct guest_sq sqs[ARRAY_COUNT(ids)];
+
+	guest_boot();
+	fake_nvme.queue_limit = 257;
+	CHECK_EQ(fake_configure("completions", "relayed"), 0);
+	CHECK_EQ(fake_machine_attach(), 0);
+	CHECK(guest_enable(0));
+	for (u32 i = 0; i < ARRAY_COUNT(ids); i++) {
+		CHECK_EQ(guest_create_cq(&cqs[i], ids[i], 8, true), 0);
+		CHECK_EQ(guest_create_sq(&sqs[i], ids[i], 8, &cqs[i]), 0);
+	}
+	for (u32 i = 0; i < ARRAY_COUNT(ids); i++)
+		CHECK_EQ(guest_run(&sqs[i], &flush, NULL), 0);
+}
+
 TEST(a_tail_that_does_not_move_is_no_command)
 {
 	start(0);
