@@ -62,7 +62,7 @@ HV_CFLAGS = $(BARE) -O2 -flto=auto -fbuiltin $(LIBC_INCLUDE) $(WARN) -fPIE \
 EFI_CFLAGS = $(BARE) -Os $(LIBC_INCLUDE) $(WARN) -fPIC -fshort-wchar \
 	-fvisibility=hidden -fno-data-sections -DGNU_EFI_USE_MS_ABI \
 	-maccumulate-outgoing-args -isystem /usr/include/efi \
-	-isystem /usr/include/efi/x86_64
+	-isystem /usr/include/efi/x86_64 -idirafter /usr/include
 HOST = -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer
 HOST_CFLAGS = $(HOST) -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
@@ -198,14 +198,21 @@ $(B)/boot/version.h: FORCE
 	echo '#define SLUICE_VERSION "$(VERSION)"' | cmp -s - $@ || \
 		echo '#define SLUICE_VERSION "$(VERSION)"' >$@
 
-$(B)/boot/sluice.so: $(BOOT_OBJECTS)
+# gnu-efi's start-up code runs no constructors and knows one table of
+# relocations, and a constructor brings another. The library has one, and
+# does without.
+$(B)/boot/libnettle.a: $(shell $(CC) -print-file-name=libnettle.a)
+	mkdir -p $(@D)
+	objcopy -R .init_array -R .rela.init_array $< $@
+
+$(B)/boot/sluice.so: $(BOOT_OBJECTS) $(B)/boot/libnettle.a
 	$(call say,LD,$@)
 	$(CC) -nostdlib -shared -Wl,-Bsymbolic,-z,defs \
 		-Wl,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
 		-Wl,-T,/usr/lib/elf_x86_64_efi.lds -Wl,-e,_start -o $@ \
 		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi \
-		$(NEWLIB)
-	! readelf -SW $@ | grep NOBITS
+		$(B)/boot/libnettle.a $(NEWLIB)
+	! readelf -SW $@ | grep -E 'NOBITS|init_array'
 
 $(B)/sluice.efi: $(B)/boot/sluice.so
 	$(call say,EFI,$@)
@@ -231,6 +238,7 @@ $(B)/sluicectl: $(CTL_OBJECTS)
 # double is linked where the real thing is not pure, or when a test names it.
 
 PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
+	boot/sealed.c \
 	core/acpi.c core/aml.c core/ioport.c core/pci_bus.c core/pci_route.c \
 	core/pool.c core/settings.c core/sleep.c core/timer.c core/x86/insn.c \
 	core/x86/insn_cache.c \
@@ -279,6 +287,7 @@ $(foreach name,hub queue dptr sgl length admin namespace ctrl plug chain \
 	own direct dbbuf hmb control threads hostile bounce,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 crypt_xts_test_EXTRA = $(filter %xts.o %sse.o,$(call host_plugins,crypt))
+sealed_test_LIBS = -l:libnettle.a
 crypt_test_EXTRA = $(call host_plugins,crypt) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 fault_test_EXTRA = $(call host_plugins,fault) \
@@ -298,7 +307,7 @@ $(B)/host/%_test: $(B)/host/tests/unit/%_test.o \
 		$(B)/host/tests/unit/test_main.o $$($$*_test_EXTRA) \
 		$(B)/host/libsluice.a
 	$(call say,HOSTLD,$@)
-	$(CC) -fsanitize=address,undefined -o $@ $^
+	$(CC) -fsanitize=address,undefined -o $@ $^ $($*_test_LIBS)
 
 # Threads as CPUs once more, with ThreadSanitizer.
 TSAN_TESTS := $(patsubst tests/unit/%_test.c,$(B)/tsan/%_tsan,\

@@ -5,7 +5,8 @@
 
 #include "boot_info.h"
 
-/* For each line with a word key-file=PATH; says on the console what is wrong.
+/* For each line with a word key-file=PATH, or passphrase=PATH of a key that
+ * is sealed: asks for that on the console, where it also says what is wrong.
  * 0 or -Exxx. */
 int secret_fetch(struct boot_info *info);
 

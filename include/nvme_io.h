@@ -624,8 +624,8 @@ void nvme_io_find(struct nvme_host *host, struct nvme_io_search *search);
 
 /*
  * In configure() only: the content of the file that this line of sluice.conf
- * names with a word key-file=, read by the loader; it is given once and then
- * wiped. Returns its size, at most size_max; 0: the line names none, or it is
+ * names with a word key-file=, or the key that passphrase= names, opened: by
+ * the loader. It is given once and then wiped. Returns its size, at most size_max; 0: the line names none, or it is
  * longer.
  */
 size_t nvme_io_take_secret(u32 line, void *to, size_t size_max);

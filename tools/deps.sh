@@ -7,7 +7,7 @@ set -eu
 
 packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils qemu-system-x86 ovmf
 	mtools dosfstools e2fsprogs gdisk cpio busybox-static nvme-cli fio
-	cryptsetup-bin
+	cryptsetup-bin nettle-dev
 	python3 python3-pytest python3-pytest-xdist clang libclang-rt-14-dev"
 
 missing=""

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What crypt writes is what dm-crypt reads, and the other way round: one disk
-with Sluice, then with cryptsetup in a guest without it, then with Sluice."""
+with Sluice, then with cryptsetup in a guest without it, then with Sluice,
+which asks for a passphrase."""
 import subprocess
 from pathlib import Path
 
 import initramfs
 import kernel
 import pytest
+import sealkey
 from guest import Guest
 from lab import BUILD, CPU, NEXT, config, pattern
-from machine import nvme
+from machine import BOOT_DEADLINE, nvme
 from mkdisk import MIB, Disk, Partition, bootable
 from test_data import FIO, OPEN
 
 SIZE = 32 * MIB
 # By the size of a block: the key, AES-256 or AES-128 in XTS.
 KEYS = {512: pattern(64, 51), 4096: pattern(32, 52)}
+PASSPHRASE = "correct horse 7"
 PROGRAMS = ("cryptsetup", "fio")
 MODULES = ("dm-crypt", "xts", "ecb", "aes_generic", "aesni-intel")
 TOOLS = "mkdir -p /tools; mount -o ro /dev/disk/by-partlabel/tools /tools"
@@ -26,10 +29,22 @@ def secret(block):
     return f"/dev/disk/by-partlabel/secret{block}"
 
 
-def crypt_lines():
-    return "".join(rf"crypt = PARTLABEL=secret{block} "
-                   rf"key-file=\EFI\sluice\{block}.key" "\n"
-                   for block in KEYS).encode()
+def conf(word, **keys):
+    return config(**NEXT, **keys) + "".join(
+        rf"crypt = PARTLABEL=secret{block} {word}=\EFI\sluice\{block}.{word}"
+        "\n" for block in KEYS).encode()
+
+
+def keys_as_they_are():
+    return {f"EFI/sluice/{block}.key-file": key
+            for block, key in KEYS.items()}
+
+
+def keys_sealed():
+    """With few iterations: the loader is emulated."""
+    return {f"EFI/sluice/{block}.passphrase":
+            sealkey.seal(key, PASSPHRASE, 1000).encode()
+            for block, key in KEYS.items()}
 
 
 def make_tools(image):
@@ -60,12 +75,13 @@ class Disks:
     def __init__(self, lab):
         self.lab = lab
         tools = make_tools(BUILD / "guest" / "crypt-tools.img")
-        files = lab.files(config(**NEXT) + crypt_lines())
-        files |= {f"EFI/sluice/{block}.key": key
-                  for block, key in KEYS.items()}
-        parts = [Partition("open", 64 * MIB),
-                 Partition("tools", 160 * MIB, tools.read_bytes())]
-        self.boot = bootable(lab.image("crypt"), parts, files)
+        parts = [Partition("tools", 160 * MIB, tools.read_bytes())]
+        self.keyed = bootable(
+            lab.image("crypt-keyed"), parts,
+            lab.files(conf("key-file")) | keys_as_they_are())
+        self.sealed = bootable(
+            lab.image("crypt-sealed"), parts,
+            lab.files(conf("passphrase", fail="closed")) | keys_sealed())
         self.drives = {block: Disk(lab.image(f"crypt{block}"), [
             Partition(f"secret{block}", SIZE),
             Partition(f"plain{block}", SIZE)], block).create()
@@ -75,8 +91,8 @@ class Disks:
         return [word for block, drive in self.drives.items()
                 for word in nvme(drive, f"QF{block}")]
 
-    def machine(self, mode):
-        return self.lab.machine(f"crypt-{mode}", self.boot, self.devices(),
+    def machine(self, name, boot, mode="sluice"):
+        return self.lab.machine(f"crypt-{name}", boot, self.devices(),
                                 cpu="EPYC" + CPU[mode])
 
 
@@ -111,6 +127,12 @@ def start(system):
     return system.guest
 
 
+def answer(machine, text):
+    """What is typed is not shown."""
+    machine.expect("Passphrase for .*: ", BOOT_DEADLINE)
+    machine.send(text + "\r")
+
+
 @pytest.fixture(scope="module")
 def disks(lab):
     return Disks(lab)
@@ -118,7 +140,7 @@ def disks(lab):
 
 def test_dm_crypt_and_crypt_read_each_other(disks):
     sums = {}
-    with disks.machine("sluice") as system:
+    with disks.machine("keyed", disks.keyed) as system:
         guest = start(system)
         for block in KEYS:
             guest.check(f"mkfs.ext4 -q -F {secret(block)}")
@@ -129,7 +151,7 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
     for block, drive in disks.drives.items():
         assert drive.read(f"secret{block}", 1080, 2) != b"\x53\xef"
         assert any(drive.read(f"secret{block}", 0, 1024))
-    with disks.machine("plain") as system:
+    with disks.machine("plain", disks.keyed, "plain") as system:
         guest = start(system)
         guest.check(LOAD)
         for block in KEYS:
@@ -139,8 +161,12 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
             guest.check("DM_DISABLE_UDEV=1 LD_LIBRARY_PATH=/tools/lib "
                         f"/tools/cryptsetup close m{block}")
         guest.power_off()
-    with disks.machine("sluice") as system:
+    with disks.machine("sealed", disks.sealed) as system:
+        answer(system.machine, PASSPHRASE.upper())
+        answer(system.machine, PASSPHRASE[:-1] + "8\x7f7")
+        answer(system.machine, PASSPHRASE[:-1] + "8\b7")
         guest = start(system)
+        assert PASSPHRASE not in system.machine.console.text
         for block in KEYS:
             check_file(guest, secret(block), "theirs", sums[block])
             report = guest.check(
@@ -148,3 +174,12 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
                 f"--bsrange={block}-256k --iodepth=32 --size=16M", 240)
             assert "err= 0" in report
         guest.power_off()
+
+
+def test_without_the_passphrase_nothing_is_started(disks):
+    with disks.machine("closed", disks.sealed) as system:
+        for guess in ("", "open sesame", PASSPHRASE + " "):
+            answer(system.machine, guess)
+        system.machine.expect("no passphrase, no key")
+        system.machine.expect("fail = closed: no operating system is started")
+        system.machine.expect_end()

@@ -130,9 +130,9 @@ TEST(what_is_no_volume_is_answered_with_what_was_expected)
 		size_t key_size;
 		const char *why;
 	} rows[] = {
-		{ "", 64, "then key-file=PATH" },
-		{ "PARTLABEL=data", 64, "then key-file=PATH" },
-		{ "key-file=\\k", 64, "then key-file=PATH" },
+		{ "", 64, "then key-file=" },
+		{ "PARTLABEL=data", 64, "then key-file=" },
+		{ "key-file=\\k", 64, "then key-file=" },
 		{ "PART=data key-file=\\k", 64, "expected PARTUUID=" },
 		{ LINE, 0, "a key of 32 or 64 bytes" },
 		{ LINE, 31, "a key of 32 or 64 bytes" },
@@ -345,6 +345,61 @@ TEST(blocks_with_metadata_are_refused)
 	enable();
 	CHECK_EQ(run(NVME_CMD_WRITE, 0, 1), NVME_IO_ACCESS_DENIED);
 	CHECK(fake_log_has("blocks with metadata"));
+}
+
+/* As somebody else's Format does it, through another controller. */
+static void change_namespaces(u8 lba_shift)
+{
+	struct nvme_sqe sqe = { .opcode = NVME_ADMIN_ASYNC_EVENT };
+	struct nvme_cqe cqe;
+
+	guest_put(&guest.admin, &sqe);
+	guest_ring(&guest.admin);
+	fake_nvme_tick();
+	fake_nvme.namespaces[0].lba_shift = lba_shift;
+	fake_nvme.namespaces[0].n_lbas = (LBAS << 9) >> lba_shift;
+	fake_nvme_add(7, 9, 100);
+	CHECK(fake_nvme_event(0x00040002));
+	guest_read32(NVME_REG_CSTS);
+	CHECK(guest_wait(&guest.admin_cq, &cqe));
+	guest_consumed(&guest.admin_cq);
+}
+
+TEST(blocks_of_another_size_than_before_are_refused)
+{
+	struct nvme_sqe sqe;
+
+	boot();
+	CHECK_EQ(line("FAKE1:n1 key-file=\\k", 64), 0);
+	make_disk();
+	enable();
+	CHECK_EQ(run(NVME_CMD_WRITE, 0, 8), 0);
+	change_namespaces(12);
+	sqe = guest_rw(NVME_CMD_WRITE, 0, 1, NULL);
+	guest_set_prps(&sqe, buffer, 4096);
+	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS, NVME_IO_ACCESS_DENIED);
+	sqe = guest_rw(NVME_CMD_READ, 0, 1, NULL);
+	guest_set_prps(&sqe, buffer, 4096);
+	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS, NVME_IO_ACCESS_DENIED);
+}
+
+TEST(a_namespace_that_came_later_is_closed_where_it_may_have_a_volume)
+{
+	struct nvme_sqe sqe;
+
+	start();
+	change_namespaces(9);
+	sqe = guest_rw(NVME_CMD_WRITE, 0, 1, buffer);
+	sqe.nsid = 7;
+	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS,
+		 NVME_IO_INVALID_NAMESPACE);
+	CHECK(guest_disable());
+	CHECK(guest_enable(0));
+	CHECK_EQ(guest_create_cq(&cq, 1, 16, true), 0);
+	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
+	sqe = guest_rw(NVME_CMD_WRITE, 0, 1, buffer);
+	sqe.nsid = 7;
+	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS, 0);
 }
 
 TEST(a_disk_without_a_volume_is_as_it_was)

@@ -49,16 +49,33 @@ static bool is_understood(u8 opcode)
 	       opcode == DATASET_MANAGEMENT;
 }
 
+static bool has_blocks(const struct nvme_io_command *cmd)
+{
+	return cmd->opcode == WRITE || cmd->opcode == READ ||
+	       cmd->opcode == COMPARE;
+}
+
+/* By another way to the drive its blocks may have changed since on_init(). */
+static bool has_other_size(const struct range *range,
+			   const struct nvme_io_command *cmd)
+{
+	return has_blocks(cmd) &&
+	       cmd->data_size != (u64)cmd->n_lbas * range->lba_size;
+}
+
 static u16 judge_range(const struct crypt *crypt,
 		       const struct nvme_io_command *cmd, u64 first, u64 last)
 {
 	const struct range *range =
 		crypt_data_find(crypt, cmd->nsid, first, last);
 
-	if (crypt_data_is_refused(crypt, cmd->nsid, first, last))
+	if (!range)
+		return NVME_IO_SUCCESS;
+	if (crypt_data_is_refused(crypt, cmd->nsid, first, last) ||
+	    has_other_size(range, cmd))
 		return NVME_IO_ACCESS_DENIED;
-	return range && !is_understood(cmd->opcode) ?
-		NVME_IO_INVALID_OPCODE : NVME_IO_SUCCESS;
+	return is_understood(cmd->opcode) ? NVME_IO_SUCCESS :
+		NVME_IO_INVALID_OPCODE;
 }
 
 /* NVME_IO_SUCCESS, or what to refuse it with. */
@@ -147,6 +164,7 @@ static u16 on_host_data(void *interceptor, const struct nvme_io_host_data *data)
 	struct nvme_io_command cmd = {
 		.opcode = data->is_write ? WRITE : READ, .nsid = data->nsid,
 		.lba = data->lba, .n_lbas = data->n_lbas,
+		.data_size = (u64)data->n_lbas * data->lba_size,
 		.effects = data->is_write ? NVME_IO_WRITES : NVME_IO_READS,
 	};
 	struct crypt *crypt = interceptor;

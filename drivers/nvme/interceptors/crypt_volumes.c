@@ -7,7 +7,8 @@
 
 #define KEY_MIN 32		/* bytes: AES-128, and the tweak's */
 #define KEY_MAX 64
-#define EXPECTED "expected " NVME_IO_SELECTORS ", then key-file=PATH"
+#define EXPECTED \
+	"expected " NVME_IO_SELECTORS ", then key-file= or passphrase=PATH"
 
 static struct volume volumes[VOLUME_MAX];
 static u32 volume_count;
@@ -42,11 +43,19 @@ static const char *take_key(struct volume *volume)
 	return fault;
 }
 
+/* What comes before it is the selector; what it names, the loader reads. */
+static const char *find_word(const char *value)
+{
+	const char *word = strstr(value, "key-file=");
+
+	return word ? word : strstr(value, "passphrase=");
+}
+
 static const char *take_volume(struct volume *volume, const char *value)
 {
-	const char *file = strstr(value, "key-file=");
+	const char *word = find_word(value);
 	char text[200];
-	size_t length = file ? (size_t)(file - value) : 0;
+	size_t length = word ? (size_t)(word - value) : 0;
 	const char *fault;
 
 	while (length && (value[length - 1] == ' ' ||
