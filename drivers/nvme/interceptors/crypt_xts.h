@@ -23,7 +23,7 @@ struct xts_key {
 /* 32 bytes: AES-128, 64: AES-256; the data's key, then the tweak's. */
 void xts_expand(struct xts_key *key, const uint8_t *bytes, size_t size);
 
-/* In place; a sector is a multiple of 16 bytes. */
+/* In place; a sector is a multiple of 128 bytes. */
 void xts_encrypt(const struct xts_key *key, uint64_t number, uint8_t *data,
 		 size_t size);
 void xts_decrypt(const struct xts_key *key, uint64_t number, uint8_t *data,
