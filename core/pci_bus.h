@@ -14,7 +14,7 @@ struct pci_access {
 	u16 offset;
 	unsigned size;		/* 1, 2 or 4, naturally aligned */
 	u32 value;		/* that is written */
-	u16 port;		/* the data port it came through; 0: ECAM */
+	u16 port;		/* the data port to use; 0: by memory */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Config cycles, one at a time (pci.h). With ports only, the guest's address
- * in CF8h is put back after each cycle of ours; the guest cannot write it
- * meanwhile.
+ * Config cycles, one at a time (pci.h). Where ports are needed, the guest's
+ * address in CF8h is put back after each cycle of ours; the guest cannot
+ * write it meanwhile.
  */
 #include "pci_config.h"
 #include "acpi.h"
@@ -50,6 +50,16 @@ void pci_config_for_each_segment(void (*visit)(u16 segment, u8 first_bus,
 const struct acpi_ecam *pci_config_ecam(size_t index)
 {
 	return index < ecam_count ? &ecams[index] : NULL;
+}
+
+/* Ports reach segment 0 alone. */
+bool pci_config_needs_ports(void)
+{
+	for (size_t i = 0; i < ecam_count; i++)
+		if (!ecams[i].segment && !ecams[i].first_bus &&
+		    ecams[i].last_bus == 0xff)
+			return false;
+	return true;
 }
 
 u32 pci_config_latch(void)

@@ -23,6 +23,12 @@ void pci_config_for_each_segment(void (*visit)(u16 segment, u8 first_bus,
 /* NULL behind the last one. */
 const struct acpi_ecam *pci_config_ecam(size_t index);
 
+/*
+ * Are there functions that only ports reach? If not, Sluice makes no cycle
+ * by ports, and the address in CF8h is nobody's but the guest's.
+ */
+bool pci_config_needs_ports(void);
+
 /* What the guest last wrote to port CF8h. */
 u32 pci_config_latch(void);
 

@@ -23,8 +23,8 @@ struct window {
 };
 
 /*
- * Held throughout an access: what was found about a function, and the
- * address in CF8h, are true until the cycle is done. Taking a function waits
+ * Held throughout an access: what was found about a function, and where
+ * ports are needed the address in CF8h, are true until the cycle is done. Taking a function waits
  * for other CPUs to leave the guest; they do not wait for this lock in it.
  */
 static struct lock lock;
@@ -97,8 +97,11 @@ static int trap_window(const struct acpi_ecam *ecam)
 /* ---- By ports -------------------------------------------------------------- */
 
 /*
- * Bits 27-24 of the address, which some processors of AMD can be told to
- * take as register bits 11-8, are ignored: nothing gets past us by them.
+ * The address is read once. Where memory reaches everything, another CPU may
+ * write it anew at any time: the cycle that was looked at is made by memory.
+ *
+ * Bits 27-24, which some processors of AMD can be told to take as register
+ * bits 11-8, are ignored: nothing gets past us by them.
  */
 static void access_data(u16 port, unsigned size, bool is_write, u32 *value)
 {
@@ -108,11 +111,13 @@ static void access_data(u16 port, unsigned size, bool is_write, u32 *value)
 			.device = FIELD_GET(PCI_ADDRESS_DEVICE, latch),
 			.function = FIELD_GET(PCI_ADDRESS_FUNCTION, latch) },
 		.offset = (latch & PCI_ADDRESS_REGISTER) + (port & 3),
-		.size = size, .value = *value, .port = port,
+		.size = size, .value = *value,
+		.port = pci_config_needs_ports() ? port : 0,
 	};
 
+	/* Without it the cycle is one of I/O, and nobody's. */
 	if (!(latch & PCI_ADDRESS_ENABLE))
-		pci_config_port(port, size, is_write, value);
+		*value = BITS(8 * size - 1, 0);
 	else if (is_write)
 		pci_bus_write(&access);
 	else
@@ -130,7 +135,6 @@ static void access_port(u16 port, unsigned size, bool is_write, u32 *value)
 }
 
 static struct ioport_range ports = {
-	.first = PCI_PORT_ADDRESS,
 	.last = PCI_PORT_DATA_LAST,
 	.access = access_port,
 };
@@ -140,6 +144,8 @@ int pci_trap_init(void)
 	const struct acpi_ecam *ecam;
 	int error = 0;
 
+	ports.first = pci_config_needs_ports() ? PCI_PORT_ADDRESS
+					       : PCI_PORT_DATA;
 	ioport_register(&ports);
 	for (size_t i = 0; !error && (ecam = pci_config_ecam(i)); i++) {
 		error = trap_window(ecam);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PCI functions that a driver of ours stands before. Config space as a whole
- * is trapped (ECAM and CF8h-CFFh), so that none comes, moves or changes
+ * is trapped (ECAM, and the ports to it), so that none comes, moves or changes
  * unseen; all other functions are the guest's alone.
  *
  * One access of the guest to config space is done at a time, whichever CPUs

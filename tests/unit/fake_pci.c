@@ -107,8 +107,19 @@ void mmio_write(hpa_t address, unsigned size, u64 value)
 	cycle(address.v - ECAM, size, true, value);
 }
 
+/* Another CPU writes it right behind. */
+static u32 read_latch(void)
+{
+	u32 latch = fake_pci.latch;
+
+	if (fake_pci.next_latch)
+		fake_pci.latch = fake_pci.next_latch;
+	return latch;
+}
+
 static u32 port_address(u16 port)
 {
+	fake_pci.port_cycles++;
 	CHECK(port >= 0xcfc && port <= 0xcff);
 	return (fake_pci.latch & 0xffff00) << 4 | (fake_pci.latch & 0xfc) |
 		(port & 3);
@@ -117,7 +128,7 @@ static u32 port_address(u16 port)
 u32 io_read(u16 port, unsigned size)
 {
 	if (port == 0xcf8)
-		return fake_pci.latch;
+		return read_latch();
 	if (!(fake_pci.latch & 1u << 31))
 		return 0xffffffff;
 	return cycle(port_address(port), size, false, 0);
@@ -134,7 +145,9 @@ void io_write(u16 port, unsigned size, u32 value)
 size_t acpi_read_ecams(struct acpi_ecam *out, size_t max)
 {
 	CHECK(max >= 1);
-	*out = (struct acpi_ecam){ ECAM, 0, 0, 7 };
+	*out = (struct acpi_ecam){
+		ECAM, 0, 0, fake_pci.last_bus ? fake_pci.last_bus : 7,
+	};
 	return fake_pci.has_ecam;
 }
 

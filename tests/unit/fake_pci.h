@@ -28,12 +28,15 @@ struct fake_function {
 
 struct fake_pci {
 	bool has_ecam, fail_closed;
+	u8 last_bus;			/* of ECAM, if not 7 */
 	bool is_running;		/* the guest is */
 	bool is_bare;			/* and may have one to itself */
 	int register_error, attach_error, map_error;
 	/* 00:00.0, 00:01.0, 00:02.0, 02:03.1, and 04:00.0: not there yet. */
 	struct fake_function *host_bridge, *port, *slot_port, *disk, *slot;
 	u32 latch;			/* port CF8h */
+	u32 next_latch;			/* if not 0: once that was read */
+	u32 port_cycles;		/* of data */
 	struct mmio_region *regions[4];
 	unsigned region_count;
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../../core/ioport.h"
 #include "../../core/pci_config.h"
 #include "../../core/pci_trap.h"
 #include "bits.h"
@@ -38,6 +39,32 @@ TEST(without_ecam_the_ports_do_and_the_latch_is_kept)
 	CHECK_EQ(pci_config_read(fake_pci.attached[0], 0x100, 4), 0xffffffff);
 	pci_config_write(fake_pci.attached[0], 0x150, 4, 1);
 	CHECK_EQ(fake_pci.disk->config[0x50], 0);
+}
+
+static void find_first(u16 first, u16 last, void *arg)
+{
+	CHECK_EQ(last, 0xcff);
+	*(u16 *)arg = first;
+}
+
+TEST(the_address_of_the_ports_is_trapped_where_ports_are_needed)
+{
+	u16 first;
+
+	fake_pci.last_bus = 0xfe;
+	fake_pci_boot(true);
+	ioport_for_each(find_first, &first);
+	CHECK_EQ(first, 0xcf8);
+}
+
+TEST(where_memory_reaches_everything_the_address_of_the_ports_is_not)
+{
+	u16 first;
+
+	fake_pci.last_bus = 0xff;
+	fake_pci_boot(true);
+	ioport_for_each(find_first, &first);
+	CHECK_EQ(first, 0xcfc);
 }
 
 TEST(config_space_that_cannot_be_trapped_is_an_error)
@@ -202,6 +229,34 @@ TEST(ports_lead_to_the_driver_only_for_its_function)
 	CHECK_EQ(fake_pci.writes[0].offset, 0x55);
 	CHECK_EQ(fake_pci.disk->config[0x55], 0x77);
 	CHECK_EQ(fake_pci.written_count, 1);
+}
+
+TEST(where_memory_reaches_everything_no_cycle_is_made_by_ports)
+{
+	fake_pci.last_bus = 0xff;
+	fake_pci_boot(true);
+	CHECK_EQ(fake_port(DISK_LATCH ^ 0x100, 0xcfc, 4, false, 0),
+		 0x00101b36);
+	CHECK_EQ(fake_port(DISK_LATCH & ~(1u << 31), 0xcfc, 4, false, 0),
+		 0xffffffff);
+	fake_port(DISK_LATCH | 0x60, 0xcfc, 4, true, 0x12345678);
+	CHECK_EQ(fake_pci.write_count, 1);
+	CHECK_EQ(fake_pci.port_cycles, 0);
+}
+
+TEST(an_address_that_changes_after_the_look_leads_nowhere_else)
+{
+	u32 value = 0x12345678;
+
+	fake_pci.last_bus = 0xff;
+	fake_pci_boot(true);
+	fake_pci.latch = DISK_LATCH & ~(1u << 31);
+	fake_pci.next_latch = DISK_LATCH | 0x60;
+	ioport_access(0xcfc, 4, true, &value);
+	fake_pci.latch = 0x80000060;	/* of the host bridge */
+	ioport_access(0xcfc, 4, true, &value);
+	CHECK_EQ(fake_pci.write_count, 0);
+	CHECK_EQ(fake_get(fake_pci.disk, 0x60, 4), 0);
 }
 
 TEST(reserved_bits_of_the_address_are_no_way_round_the_driver)
