@@ -69,7 +69,7 @@ enum control_verb {
 	CONTROL_CPUS,		/* struct control_cpu, by number */
 	CONTROL_CONTROLLERS,	/* struct control_controller, by number */
 	CONTROL_PLUGINS,	/* struct control_plugin, of this controller */
-	CONTROL_LOG,		/* bytes of text, by their number since launch */
+	CONTROL_LOG,		/* bytes of text, counted since launch */
 	CONTROL_WHY,		/* bytes: why the last order to this controller
 				 * was refused */
 	CONTROL_PANIC_LOG,	/* bytes: the end of the log of the run

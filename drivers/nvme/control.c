@@ -42,7 +42,7 @@ static const struct setting_handler mode_setting = {
 };
 SETTING(mode_setting);
 
-/* ---- What is meant for Sluice ------------------------------------------------- */
+/* ---- What is meant for Sluice ---------------------------------------- */
 
 static bool is_page(const struct nvme_sqe *sqe)
 {
@@ -85,7 +85,7 @@ u16 control_decode(struct nvme_request *req)
 	return NVME_SC_SUCCESS;
 }
 
-/* ---- Whom it is for ----------------------------------------------------------- */
+/* ---- Whom it is for -------------------------------------------------- */
 
 static u32 verb_of(const struct nvme_sqe *sqe)
 {
@@ -106,7 +106,7 @@ static struct nvme_io_interceptor *find(struct nvme_host *host, u32 target)
 	return host->chain[target - 1].interceptor;
 }
 
-/* ---- Questions ------------------------------------------------------------------ */
+/* ---- Questions ------------------------------------------------------- */
 
 static bool ask_plugin(struct nvme_host *host, const struct nvme_sqe *sqe,
 		       struct nvme_io_answer *answer)
@@ -194,7 +194,7 @@ static u16 answer_page(struct nvme_host *host, struct nvme_request *req)
 	return status;
 }
 
-/* ---- Orders ---------------------------------------------------------------------- */
+/* ---- Orders ---------------------------------------------------------- */
 
 /* What is logged, and parsed by plug-ins, has no surprises in it. */
 static bool is_text(const char *text, u32 length)
@@ -240,7 +240,7 @@ static u16 take_order(struct nvme_host *host, struct nvme_request *req)
 	return order_plugin(host, it, text);
 }
 
-/* ---- Both -------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------ */
 
 static u16 handle(struct nvme_host *host, struct nvme_request *req)
 {

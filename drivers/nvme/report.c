@@ -56,7 +56,7 @@ static bool fill_cpu(struct nvme_host *host, u64 index, void *item)
 	return index <= ~0u && status_get_cpu(index, item);
 }
 
-/* ---- Controllers ---------------------------------------------------------------- */
+/* ---- Controllers ----------------------------------------------------- */
 
 static struct nvme_host *find_host(u64 index)
 {
@@ -126,7 +126,7 @@ static bool fill_controller(struct nvme_host *asked, u64 index, void *item)
 	return true;
 }
 
-/* ---- Plug-ins -------------------------------------------------------------------- */
+/* ---- Plug-ins -------------------------------------------------------- */
 
 static u32 flags_of(const struct chain_entry *entry)
 {
@@ -157,7 +157,7 @@ static bool fill_plugin(struct nvme_host *host, u64 index, void *item)
 	return true;
 }
 
-/* ---- All of them ------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------- */
 
 static bool fill_why(struct nvme_host *host, u64 index, void *item)
 {

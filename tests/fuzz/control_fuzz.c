@@ -48,7 +48,7 @@ static void check_answer(const u8 *bytes, size_t size)
 		CHECK_EQ(bytes[i], 0);
 }
 
-/* ---- What is said --------------------------------------------------------- */
+/* ---- What is said ---------------------------------------------------- */
 
 static u64 any_cursor(struct input *in)
 {
@@ -126,7 +126,7 @@ static void spoil(struct input *in, struct nvme_sqe *sqe)
 	*fields[input_of(in, ARRAY_COUNT(fields))] = input_number(in, 4);
 }
 
-/* ---- How it is said --------------------------------------------------------- */
+/* ---- How it is said -------------------------------------------------- */
 
 static size_t size_of(const struct nvme_sqe *sqe)
 {
@@ -182,7 +182,7 @@ static void step(struct input *in)
 	}
 }
 
-/* ---- The machine --------------------------------------------------------------- */
+/* ---- The machine ----------------------------------------------------- */
 
 static void make_table(void)
 {

@@ -71,7 +71,7 @@ static void check_device_saw_nothing(void)
 	CHECK_EQ(fake_nvme_seen(true, NVME_ADMIN_GET_LOG_PAGE), 0);
 }
 
-/* ---- Questions for Sluice --------------------------------------------------- */
+/* ---- Questions for Sluice -------------------------------------------- */
 
 TEST(sluice_says_who_it_is)
 {
@@ -152,7 +152,7 @@ TEST(the_last_words_of_the_run_before_are_kept)
 	CHECK_EQ(ask(0, CONTROL_PANIC_LOG, 13)->size, 0);
 }
 
-/* ---- The log page ------------------------------------------------------------- */
+/* ---- The log page ---------------------------------------------------- */
 
 static u16 get_log(u32 lsp, u32 lsi, u64 offset, u32 size)
 {
@@ -201,7 +201,7 @@ TEST(the_log_page_is_refused_out_of_step)
 	check_device_saw_nothing();
 }
 
-/* ---- Plug-ins -------------------------------------------------------------------- */
+/* ---- Plug-ins -------------------------------------------------------- */
 
 TEST(a_plug_in_is_found_by_its_name)
 {
@@ -285,7 +285,7 @@ TEST(a_refused_order_says_why)
 	CHECK_STR((char *)page + 32, "expected what is not refused");
 }
 
-/* ---- What is not answered ----------------------------------------------------- */
+/* ---- What is not answered -------------------------------------------- */
 
 TEST(what_there_is_not_is_refused)
 {

@@ -40,7 +40,7 @@ static int submit(struct nvme_admin_cmd *command, void *data, u32 size)
 	return status < 0 ? -errno : status & STATUS_MASK;
 }
 
-/* ---- Opening ------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------- */
 
 static bool is_sluice(void)
 {
@@ -102,7 +102,7 @@ enum result channel_open(const char *name)
 	return RESULT_GOOD;
 }
 
-/* ---- Questions ------------------------------------------------------------ */
+/* ---- Questions ------------------------------------------------------- */
 
 static enum result explain(const char *what, int status)
 {
@@ -169,7 +169,7 @@ enum result channel_ask_all(u32 target, u32 verb,
 	return RESULT_GOOD;
 }
 
-/* ---- Plug-ins -------------------------------------------------------------- */
+/* ---- Plug-ins -------------------------------------------------------- */
 
 struct search {
 	const char *name;

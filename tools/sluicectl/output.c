@@ -37,7 +37,7 @@ static void print_key(const char *key, int width)
 	printf("%*s", width > 0 ? width : 0, "");
 }
 
-/* ---- Tables ----------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------- */
 
 struct table {
 	const char *keys[COLUMN_MAX];
@@ -132,7 +132,8 @@ enum result output(json_t *value)
 {
 	must(value);
 	if (output_is_json) {
-		json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+		json_dumpf(value, stdout,
+			   JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 		putchar('\n');
 	} else if (json_is_array(value)) {
 		print_table(value);
@@ -144,7 +145,7 @@ enum result output(json_t *value)
 		RESULT_GOOD;
 }
 
-/* ---- Lines of a plug-in ------------------------------------------------------- */
+/* ---- Lines of a plug-in ---------------------------------------------- */
 
 /* A stranger's label may be no UTF-8, which JSON has to be. */
 static json_t *value_of(const char *text)

@@ -3,9 +3,10 @@
 
 _sluicectl()
 {
-	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-	local words="version status list stats log panic-log trace gate overlay fault
-		--device --json --help"
+	local word=${COMP_WORDS[COMP_CWORD]}
+	local previous=${COMP_WORDS[COMP_CWORD-1]}
+	local words="version status list stats log panic-log trace gate
+		overlay fault --device --json --help"
 
 	case $previous in
 	-d|--device)

@@ -30,7 +30,7 @@ struct command {
 extern const struct command version_command, status_command, list_command,
 	stats_command, log_command, panic_log_command, trace_command;
 
-/* ---- main.c ------------------------------------------------------------- */
+/* ---- main.c ---------------------------------------------------------- */
 
 extern const char *const program;
 /* "sluicectl: " and the line, to stderr. Returns `result`. */
@@ -40,7 +40,7 @@ enum result wrong_usage(const struct command *command);
 /* Memory that is there, or the program ends. */
 void *must(void *memory);
 
-/* ---- channel.c ---------------------------------------------------------- */
+/* ---- channel.c ------------------------------------------------------- */
 
 /* `device` or, when NULL, the first that Sluice stands before. */
 enum result channel_open(const char *device);
@@ -61,7 +61,7 @@ enum result channel_order(u32 target, const char *text);
 /* RESULT_REFUSED has been said: no such plug-in is at work here. */
 enum result channel_find(const char *plugin, u32 *target);
 
-/* ---- output.c ------------------------------------------------------------ */
+/* ---- output.c -------------------------------------------------------- */
 
 extern bool output_is_json;
 /* Steals the reference. An object is printed as lines, its arrays and arrays
@@ -70,7 +70,7 @@ enum result output(json_t *value);
 /* Lines of KEY=VALUE words as objects; numbers become numbers. */
 void output_add_lines(json_t *array, const char *text);
 
-/* ---- plugin.c ------------------------------------------------------------ */
+/* ---- plugin.c -------------------------------------------------------- */
 
 /* "list", or an order to the plug-in, of whatever name. */
 enum result plugin_run(const char *name, int argc, char **argv);

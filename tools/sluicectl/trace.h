@@ -15,7 +15,7 @@ struct trace {
 	u64 lost;		/* before, or in between */
 };
 
-/* ---- trace_source.c ----------------------------------------------------- */
+/* ---- trace_source.c -------------------------------------------------- */
 
 /* Each record of the ring from `*cursor` on, and a TRACE_LOST where some are
  * missing. */
@@ -26,7 +26,7 @@ enum result trace_read_ring(u64 *cursor,
 enum result trace_load(const char *path, struct trace *trace);
 enum result trace_save(const char *path);
 
-/* ---- trace_summary.c, trace_export.c ------------------------------------ */
+/* ---- trace_summary.c, trace_export.c --------------------------------- */
 
 enum result trace_summary(const struct trace *trace);
 /* "fio", "blkparse" or "csv", to stdout. */

@@ -9,7 +9,7 @@
 #define WAIT_US_MIN 100		/* fio does not wait for less */
 #define SECTOR_SHIFT 9
 
-/* ---- fio: "Trace file format v2" of its manual ------------------------------- */
+/* ---- fio: "Trace file format v2" of its manual ----------------------- */
 
 static const char *fio_action(const struct trace_record *record)
 {
@@ -63,7 +63,7 @@ static void print_fio(const struct trace *trace)
 	for_each_nsid(trace, "close");
 }
 
-/* ---- blkparse: its default output, D and C events ------------------------------- */
+/* ---- blkparse: its default output, D and C events -------------------- */
 
 struct event {
 	const struct trace_record *record;
@@ -136,7 +136,7 @@ static void print_blkparse(const struct trace *trace)
 	free(events);
 }
 
-/* ---- CSV --------------------------------------------------------------------------- */
+/* ---- CSV ------------------------------------------------------------- */
 
 static void print_csv(const struct trace *trace)
 {

@@ -24,7 +24,7 @@ const char *trace_kind(const struct trace_record *record)
 	}
 }
 
-/* ---- The ring ----------------------------------------------------------- */
+/* ---- The ring -------------------------------------------------------- */
 
 enum result trace_read_ring(u64 *cursor,
 			    void (*take)(const struct trace_record *record,
@@ -55,7 +55,7 @@ enum result trace_read_ring(u64 *cursor,
 	return result;
 }
 
-/* ---- Memory ------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------- */
 
 static void append(const struct trace_record *record, void *arg)
 {
@@ -123,7 +123,7 @@ enum result trace_load(const char *path, struct trace *trace)
 	return result;
 }
 
-/* ---- A file --------------------------------------------------------------- */
+/* ---- A file ---------------------------------------------------------- */
 
 static void write_record(const struct trace_record *record, void *arg)
 {

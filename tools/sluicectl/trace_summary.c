@@ -13,7 +13,7 @@
 static const char *const kinds[] = { "read", "write", "flush", "discard",
 				     "other", "admin" };
 
-/* ---- Latency ---------------------------------------------------------------- */
+/* ---- Latency --------------------------------------------------------- */
 
 static int compare_u32(const void *a, const void *b)
 {
@@ -70,7 +70,7 @@ static void add_latency(json_t *row, const struct trace *trace,
 	free(sorted);
 }
 
-/* ---- Kinds ------------------------------------------------------------------- */
+/* ---- Kinds ----------------------------------------------------------- */
 
 static bool is_error(const struct trace_record *record)
 {
@@ -106,7 +106,7 @@ static json_t *make_kinds(const struct trace *trace)
 	return rows;
 }
 
-/* ---- Histogram and heat map ---------------------------------------------------- */
+/* ---- Histogram and heat map ------------------------------------------ */
 
 static json_t *make_bar(u64 count, u64 most)
 {
@@ -216,7 +216,7 @@ static json_t *make_heat(const struct trace *trace)
 	return rows;
 }
 
-/* ---- The slowest ------------------------------------------------------------------ */
+/* ---- The slowest ----------------------------------------------------- */
 
 static int compare_slowness(const void *a, const void *b)
 {

@@ -57,7 +57,7 @@ struct space {
 struct gate {
 	struct nvme_host *host;
 	struct nvme_io_interceptor interceptor;
-	_Atomic bool is_watched;	/* some rule may restrict something here */
+	_Atomic bool is_watched;	/* some rule may restrict something */
 	_Atomic bool format_is_local;	/* Format reaches one namespace only */
 	_Atomic bool has_started;	/* the guest's commands come */
 	_Atomic bool may_delay;	/* a table was open, or an order came */
