@@ -40,10 +40,17 @@ def measure(lab):
             results["idle"][cpus] = idle.measure(systems["direct"], cpus)
             if cpus == 1:
                 results["limit"] = limit.measure(systems)
+        save(results)
     results["startup"] = startup.measure(lab)
+    save(results)
     results["growth"] = growth.measure(lab)
     results["limit"]["ratio"] = limit.ratios(results)
     return results
+
+
+def save(results):
+    """Also what there is so far, should the rest come to nothing."""
+    (rig.FOLDER / "bench.json").write_text(json.dumps(results, indent=1))
 
 
 def main():
@@ -52,7 +59,7 @@ def main():
     lab.files(b"")              # made once, before machines want it at once
     results = measure(lab)
     text = table.text(results)
-    (rig.FOLDER / "bench.json").write_text(json.dumps(results, indent=1))
+    save(results)
     (rig.FOLDER / "bench.txt").write_text(text)
     picture.draw(results, rig.FOLDER / "bench.png")
     print(text)

@@ -15,26 +15,31 @@ READ_IOPS, WRITE_IOPS = 7, 48
 class Job(NamedTuple):
     name: str
     options: str
+    kib: int = 4                # of one operation
     cpus: int = 1
     batch: int = 1              # commands that one doorbell can announce
 
 
 JOBS = [
-    Job("4 KiB random read, QD1", "--rw=randread --bs=4k --iodepth=1"),
-    Job("4 KiB random read, QD32", "--rw=randread --bs=4k --iodepth=32"),
+    Job("4 KiB random read, QD1", "--rw=randread --iodepth=1"),
+    Job("4 KiB random read, QD32", "--rw=randread --iodepth=32"),
     Job("4 KiB random read, QD32, by 8",
-        f"--rw=randread --bs=4k --iodepth=32 {BATCHES}", batch=8),
-    Job("128 KiB sequential read, QD8", "--rw=read --bs=128k --iodepth=8"),
-    Job("4 KiB random write, QD1", "--rw=randwrite --bs=4k --iodepth=1"),
-    Job("4 KiB random write, QD32", "--rw=randwrite --bs=4k --iodepth=32"),
-    Job("4 KiB 70/30, QD32, 2 CPUs", "--rw=randrw --rwmixread=70 --bs=4k "
+        f"--rw=randread --iodepth=32 {BATCHES}", batch=8),
+    Job("128 KiB sequential read, QD8", "--rw=read --iodepth=8", kib=128),
+    Job("4 KiB random write, QD1", "--rw=randwrite --iodepth=1"),
+    Job("4 KiB random write, QD32", "--rw=randwrite --iodepth=32"),
+    Job("4 KiB 70/30, QD32, 2 CPUs", "--rw=randrw --rwmixread=70 "
         "--iodepth=32 --numjobs=2 --group_reporting", cpus=2),
 ]
 
 
+def command(job, limit):
+    return f"{FIO}{job.options} --bs={job.kib}k {limit}"
+
+
 def run(system, job, limit):
     """I/O operations a second."""
-    text = system.guest.check(f"{FIO}{job.options} {limit}", 300)
+    text = system.guest.check(command(job, limit), 300)
     fields = next(line for line in text.splitlines()
                   if line.count(";") > WRITE_IOPS).split(";")
     return float(fields[READ_IOPS]) + float(fields[WRITE_IOPS])

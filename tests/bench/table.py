@@ -42,8 +42,10 @@ def per_command(found):
     exits = dict(found["exits"])
     total = sum(exits.values())
     named = [exits.pop(cause, 0) for cause in CAUSES]
+    instructions = (f"{found['instructions']:.0f}"
+                    if "instructions" in found else "-")
     return (*(f"{n:.2f}" for n in (total, *named, sum(exits.values()))),
-            f"{found['instructions']:.0f}", f"{found['copied_bytes']:.0f}")
+            instructions, f"{found['copied_bytes']:.0f}")
 
 
 def growth(results):

@@ -1,8 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How often the guest leaves for Sluice, and for how long."""
+"""How often the guest leaves for Sluice, and for how long: the counting, then
+what is counted."""
 import pytest
-from exits import COMMANDS, INSTRUCTIONS, Exits
+from exits import COMMANDS, INSTRUCTIONS, Exits, Sample, count
 from lab import GATE, NEXT, config
+
+# Two commands, the first with half of its data in Sluice's memory.
+MEMORY = range(0x3ce00000, 0x3de00000)
+LOG = b"""vmexit(00000072, 0, 0, ffffffff81000000)!
+pci_nvme_io_cmd cid 1 nsid 0x1 sqid 1 opc 0x2 opname 'NVME_NVM_CMD_READ'
+pci_nvme_map_addr addr 0x3cdff000 len 4096
+pci_nvme_map_addr addr 0x3ce00000 len 4096
+vmexit(00000400, 0000000100000007, 00000000fee000b0, ffffffff81000000)!
+Trace 0: 0x7f0000000100 [00000000/000000003ce00010/00000000/ff200201]
+Trace 0: 0x7f0000000200 [00000000/000000003ce00014/00000000/ff200201]
+Trace 0: 0x7f0000000300 [00000000/0000000001000000/00000000/ff200201]
+vmrun! 000000003ce4d000
+vmexit(00000400, 0000000100000007, 000000e000001008, ffffffff81000000)!
+Trace 0: 0x7f0000000100 [00000000/000000003ce00010/00000000/ff200201]
+vmrun! 000000003ce4d000
+pci_nvme_io_cmd cid 2 nsid 0x1 sqid 1 opc 0x2 opname 'NVME_NVM_CMD_READ'
+vmexit(00000072, 0, 0, ffffffff81000000)!
+"""
 
 READS = 500
 STEPPED_READS = 20
@@ -13,6 +32,14 @@ INSTRUCTIONS_AT_MOST = 4400
 def dd(reads):
     return ("dd if=/dev/disk/by-partlabel/open of=/dev/null bs=4k "
             f"count={reads} iflag=direct")
+
+
+def test_what_is_between_two_commands_is_counted():
+    found = Sample()
+    count(LOG, MEMORY, found)
+    assert found == Sample(commands=1, exits={"apic": 1, "memory": 1},
+                           instructions={"apic": 2, "memory": 1},
+                           data=8192, copied=4096)
 
 
 @pytest.fixture(scope="module", params=["auto", "relayed"])
