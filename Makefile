@@ -279,7 +279,7 @@ svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_redirect \
 	x86/svm_state x86/segment)
 vmx_test_EXTRA = $(call host_core,x86/vmx x86/vmx_control x86/vmx_dump \
 	x86/vmx_event x86/vmx_hide x86/vmx_state)
-startup_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)
+startup_threads_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.

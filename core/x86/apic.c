@@ -37,16 +37,18 @@ static bool is_x2apic(void)
 }
 
 /* What the APIC says, not what the guest has written: some registers have
- * bits, and on some processors the whole id, that cannot be written. */
+ * bits, and on some processors the whole id, that cannot be written. Other
+ * CPUs look at it any time. */
 static void note_identity(struct cpu *cpu)
 {
 	if (is_x2apic())
-		cpu->apic_id = rdmsr(MSR_X2APIC_ID);
+		WRITE_ONCE(cpu->apic_id, rdmsr(MSR_X2APIC_ID));
 	if (!is_xapic())
 		return;
-	cpu->apic_id = FIELD_GET(APIC_ID_FIELD, read_register(APIC_ID));
-	cpu->apic_ldr = read_register(APIC_LDR);
-	cpu->apic_dfr = read_register(APIC_DFR);
+	WRITE_ONCE(cpu->apic_id,
+		   FIELD_GET(APIC_ID_FIELD, read_register(APIC_ID)));
+	WRITE_ONCE(cpu->apic_ldr, read_register(APIC_LDR));
+	WRITE_ONCE(cpu->apic_dfr, read_register(APIC_DFR));
 }
 
 void apic_identify(struct cpu *cpu)
@@ -105,16 +107,17 @@ static void wait_delivered(void)
 void apic_send_nmi(const struct cpu *target)
 {
 	u32 command = FIELD_PREP(ICR_MODE, ICR_MODE_NMI) | ICR_ASSERT;
+	u32 id = READ_ONCE(target->apic_id);
 	u32 guest_high;
 
 	if (is_x2apic()) {
-		wrmsr(MSR_X2APIC_ICR, (u64)target->apic_id << 32 | command);
+		wrmsr(MSR_X2APIC_ICR, (u64)id << 32 | command);
 		return;
 	}
 	/* The guest may be between its two writes of a command. */
 	guest_high = read_register(APIC_ICR_HIGH);
 	wait_delivered();
-	write_register(APIC_ICR_HIGH, target->apic_id << 24);
+	write_register(APIC_ICR_HIGH, id << 24);
 	write_register(APIC_ICR_LOW, command);
 	wait_delivered();
 	write_register(APIC_ICR_HIGH, guest_high);
@@ -123,9 +126,9 @@ void apic_send_nmi(const struct cpu *target)
 /* Logical destinations of the xAPIC: flat and cluster model, 16.6.1. */
 static bool logical_matches(const struct cpu *cpu, u32 destination)
 {
-	u32 id = FIELD_GET(APIC_LDR_FIELD, cpu->apic_ldr);
+	u32 id = FIELD_GET(APIC_LDR_FIELD, READ_ONCE(cpu->apic_ldr));
 
-	if (cpu->apic_dfr >> 28 == 0xf)
+	if (READ_ONCE(cpu->apic_dfr) >> 28 == 0xf)
 		return id & destination;
 	return (destination >> 4 == 0xf || id >> 4 == destination >> 4) &&
 	       (id & destination & 0xf);
@@ -134,7 +137,7 @@ static bool logical_matches(const struct cpu *cpu, u32 destination)
 /* Logical destinations of the x2APIC: the id names cluster and bit, 16.11. */
 static bool x2apic_matches(const struct cpu *cpu, u32 destination)
 {
-	u32 id = cpu->apic_id;
+	u32 id = READ_ONCE(cpu->apic_id);
 
 	return destination >> 16 == id >> 4 && (destination & 1u << (id & 0xf));
 }
@@ -154,7 +157,7 @@ static bool destination_matches(const struct cpu *cpu,
 	if (destination == broadcast)
 		return true;
 	if (!(command->low & ICR_LOGICAL))
-		return cpu->apic_id == destination;
+		return READ_ONCE(cpu->apic_id) == destination;
 	return command->is_x2apic ? x2apic_matches(cpu, destination)
 				  : logical_matches(cpu, destination);
 }
