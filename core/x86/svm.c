@@ -119,6 +119,7 @@ static void set_intercept3(struct vmcb *vmcb, enum svm_intercept3 bit, bool on)
 
 static void set_interrupt_exits(struct cpu *cpu, bool on)
 {
+	svm_of(cpu)->interrupts_exit = on;
 	set_intercept3(svm_of(cpu)->vmcb, SVM_INTERCEPT_INTR, on);
 }
 
@@ -281,6 +282,15 @@ static bool has_more_interrupts(const struct svm_cpu *svm)
 		has_one = has_one || word;
 	}
 	return others;
+}
+
+/*
+ * With one on offer the next comes to us, too: the higher of them is to go
+ * first, and QEMU drops a virtual interrupt that a real one overtakes.
+ */
+static bool wants_interrupt_exit(const struct svm_cpu *svm)
+{
+	return svm->interrupts_exit || svm->offered >= 0;
 }
 
 /* At the end of a handler, when something waits for that. */
@@ -450,6 +460,7 @@ static void offer_events(struct svm_cpu *svm)
 	inject_pending_nmi(svm);
 	vmcb->event_inject = svm->inject;
 	svm->offered = offer_interrupt(svm);
+	set_intercept3(vmcb, SVM_INTERCEPT_INTR, wants_interrupt_exit(svm));
 	set_intercept3(vmcb, SVM_INTERCEPT_IRET, wants_iret_exit(svm));
 	svm->has_events = svm->inject || svm->offered >= 0 ||
 			  svm->nmi_is_blocked || svm->iret_is_running;

@@ -10,6 +10,7 @@
 struct svm_cpu {
 	struct vmcb *vmcb;
 	void *host_save;	/* VM_HSAVE_PA: the processor's own */
+	bool interrupts_exit;	/* all of them: somebody watches */
 	bool was_delivering;	/* an event, when the last exit came */
 	bool has_events;	/* of the following, or in the VMCB */
 	int offered;		/* acknowledged vector in it, or -1 */

@@ -269,6 +269,42 @@ TEST(nothing_of_an_event_stays_in_the_vmcb)
 	CHECK(!exits_at_iret());
 }
 
+static bool interrupts_exit(void)
+{
+	return vmcb()->intercept3 & BIT(SVM_INTERCEPT_INTR);
+}
+
+TEST(while_an_interrupt_is_on_offer_the_next_one_exits)
+{
+	start();
+	run(SVM_EXIT_SMI);
+	CHECK(!interrupts_exit());
+	guest_if = false;
+	forward(0x31);
+	run(SVM_EXIT_SMI);
+	CHECK(interrupts_exit());
+	forward(0xec);
+	guest_if = true;
+	run(SVM_EXIT_INTR);
+	CHECK_EQ(taken[0], 0xec);
+	guest_if = true;
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken[1], 0x31);
+	run(SVM_EXIT_SMI);
+	CHECK(!interrupts_exit());
+}
+
+TEST(interrupts_exit_while_somebody_watches)
+{
+	start();
+	svm.set_interrupt_exits(&cpu, true);
+	run(SVM_EXIT_SMI);
+	CHECK(interrupts_exit());
+	svm.set_interrupt_exits(&cpu, false);
+	run(SVM_EXIT_SMI);
+	CHECK(!interrupts_exit());
+}
+
 TEST(an_interrupt_that_was_withdrawn_is_none)
 {
 	start();
