@@ -26,7 +26,7 @@ vmexit(00000072, 0, 0, ffffffff81000000)!
 READS = 500
 STEPPED_READS = 20
 # What there was last, and a margin: to be lowered whenever there is less.
-INSTRUCTIONS_AT_MOST = 4400
+INSTRUCTIONS_AT_MOST = {"auto": 3000, "relayed": 4400}
 
 
 def dd(reads):
@@ -81,8 +81,8 @@ def test_data_of_a_read_is_not_copied(counted):
 
 def test_instructions_of_a_doorbell(counted):
     """With a read behind it. The guest's time is Sluice's instructions."""
-    _, system, exits = counted
+    completions, system, exits = counted
     with exits.watch(system.machine, COMMANDS, INSTRUCTIONS) as found:
         system.guest.check(dd(STEPPED_READS), 180)
-    assert 0 < found.instructions_per_exit("memory") <= INSTRUCTIONS_AT_MOST, \
-        found
+    assert (0 < found.instructions_per_exit("memory") <=
+            INSTRUCTIONS_AT_MOST[completions]), found
