@@ -2,6 +2,7 @@
 /* The fault plug-in in the driver as it is. */
 #include <string.h>
 
+#include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
 #include "fake_log.h"
@@ -247,7 +248,7 @@ TEST(several_torn_writes_at_once_take_their_turns)
 		send(NVME_CMD_WRITE, 1000 + i * 8, 8);
 	for (u32 i = 0; i < 10; i++) {
 		CHECK(guest_wait(&cq, &cqe));
-		CHECK_EQ(cqe.status >> 1, 0);
+		CHECK_EQ(cqe.status, 0);
 		guest_consumed(&cq);
 	}
 	CHECK_EQ(blocks_written(1000, 80), 20);
@@ -391,4 +392,91 @@ TEST(a_reset_while_commands_are_delayed_leaves_nothing)
 	CHECK_EQ(fake_machine.sluice_pages, pages);
 	CHECK_EQ(blocks_written(1000, 80), 0);
 	CHECK_EQ(read_at(0), 0);
+}
+
+/* ---- Orders ----------------------------------------------------------------- */
+
+static u16 order(const char *text)
+{
+	struct nvme_sqe sqe = {
+		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
+		.cdw12 = CONTROL_MAGIC, .cdw13 = CONTROL_VERSION << 16 | 1,
+		.cdw14 = (u32)strlen(text),
+	};
+	u16 status;
+
+	guest_set_prps(&sqe, buffer, CONTROL_DATA_MAX);
+	strcpy((char *)buffer, text);
+	status = guest_run(&guest.admin, &sqe, NULL);
+	memset(buffer, 0x5a, 65536);
+	return status;
+}
+
+static void start_for_orders(void)
+{
+	guest_boot();
+	CHECK_EQ(fake_configure("fault.orders", "on"), 0);
+	start();
+}
+
+TEST(an_ordered_fault_comes_and_goes)
+{
+	start_for_orders();
+	CHECK_EQ(read_at(4096), 0);
+	CHECK_EQ(order("error=0x281 on=read PARTLABEL=data"), 0);
+	guest_idle(1000);
+	fake_interrupt();
+	CHECK_EQ(read_at(4096), 0x281);
+	CHECK_EQ(read_at(4000), 0);
+	CHECK_EQ(order("tear=3 on=write"), 0);
+	guest_idle(1000);
+	CHECK_EQ(write_at(9000, 8), 0);
+	CHECK_EQ(blocks_written(9000, 8), 3);
+	CHECK_EQ(order("clear"), 0);
+	CHECK_EQ(write_at(9000, 8), 0);
+	CHECK_EQ(blocks_written(9000, 8), 8);
+	CHECK_EQ(read_at(4096), 0);
+}
+
+TEST(ordered_faults_outlast_a_reset)
+{
+	start_for_orders();
+	CHECK_EQ(order("error=0x281 on=read"), 0);
+	reset();
+	CHECK_EQ(read_at(0), 0x281);
+}
+
+TEST(orders_that_are_none_or_not_allowed_change_nothing)
+{
+	start_with("error=0x281 on=read lba=0-7");
+	CHECK(order("clear"));
+	CHECK(order("error=0x280 on=write"));
+	CHECK_EQ(read_at(0), 0x281);
+	CHECK_EQ(write_at(0, 8), 0);
+}
+
+TEST(a_bad_order_is_refused_and_no_more_than_fit_are_taken)
+{
+	start_for_orders();
+	CHECK(order("eror=0x281"));
+	CHECK(order(""));
+	for (int i = 0; i < 32; i++) {
+		CHECK_EQ(order("error=0x281 on=write lba=99"), 0);
+		guest_idle(100);
+	}
+	CHECK(order("error=0x281 on=write lba=99"));
+	CHECK_EQ(read_at(0), 0);
+}
+
+TEST(what_is_held_when_rules_are_cleared_ends_as_it_was_to)
+{
+	struct nvme_cqe cqe;
+
+	start_for_orders();
+	CHECK_EQ(order("delay=5000 error=0x281 on=read"), 0);
+	send(NVME_CMD_READ, 0, 8);
+	CHECK_EQ(order("clear"), 0);
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(cqe.status, 0x281);
+	guest_consumed(&cq);
 }

@@ -10,12 +10,26 @@
  *	fault = delay=2000-50000 on=read one-in=50	slow, sometimes
  *	fault = tear=all drop on=write nth=7		written, not answered
  *	fault.seed = 42
+ *	fault.orders = on		sluicectl adds some, and clears all
  *
  * The first rule that fires has the command. Each has counters and a
  * generator of its own on each controller: the same seed and the same
  * commands make the same faults.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "fault.h"
+
+static void add(struct fault *fault, const struct fault_rule *rule)
+{
+	u32 index = fault->rule_count++;
+
+	fault->rules[index] = *rule;
+	fault->counts[index] = (struct fault_count){
+		.random = fault_rules_seed() + index,
+	};
+}
 
 /* ---- Chance --------------------------------------------------------- */
 
@@ -46,19 +60,19 @@ static bool fires(const struct fault_rule *rule, struct fault_count *count)
 /* The rule that has this command; RULE_MAX: none. */
 static u32 choose(struct fault *fault, const struct nvme_io_command *cmd)
 {
-	for (u32 i = 0; i < fault_rules_count(); i++)
+	for (u32 i = 0; i < fault->rule_count; i++)
 		if (fault_where_matches(fault, i, cmd) &&
-		    fires(fault_rules_get(i), &fault->counts[i]))
+		    fires(&fault->rules[i], &fault->counts[i]))
 			return i;
 	return RULE_MAX;
 }
 
 static u64 choose_delay(struct fault *fault, u32 index)
 {
-	const struct fault_rule *rule = fault_rules_get(index);
-	u64 span = rule->delay_max_us - rule->delay_min_us + 1;
+	const struct fault_action *action = &fault->rules[index].action;
+	u64 span = action->delay_max_us - action->delay_min_us + 1;
 
-	return rule->delay_min_us +
+	return action->delay_min_us +
 	       next_random(&fault->counts[index].random) % span;
 }
 
@@ -73,7 +87,7 @@ static struct fault_held *hold(struct fault *fault, struct nvme_request *req,
 		if (held->state != HELD_NOT)
 			continue;
 		held->req = req;
-		held->rule = rule;
+		held->action = rule->action;
 		return held;
 	}
 	nvme_io_log_limited(fault->host, NVME_IO_LOG_WARN,
@@ -84,21 +98,21 @@ static struct fault_held *hold(struct fault *fault, struct nvme_request *req,
 
 void fault_end(struct fault *fault, struct fault_held *held)
 {
-	if (held->rule->is_dropped) {
+	if (held->action.is_dropped) {
 		held->state = HELD_FOR_EVER;
 		return;
 	}
 	held->state = HELD_NOT;
-	if (held->rule->status || held->rule->is_torn)
+	if (held->action.status || held->action.is_torn)
 		nvme_io_finish_guest_request(fault->host, held->req,
-					     held->rule->status);
+					     held->action.status);
 	else
 		nvme_io_resume_guest_request(fault->host, held->req, 1);
 }
 
 void fault_go_on(struct fault *fault, struct fault_held *held)
 {
-	if (!held->rule->is_torn) {
+	if (!held->action.is_torn) {
 		fault_end(fault, held);
 		return;
 	}
@@ -123,12 +137,11 @@ static void forget_dropped(struct fault *fault)
 static enum nvme_io_verdict keep(struct fault *fault, struct nvme_request *req,
 				 u32 index)
 {
-	const struct fault_rule *rule = fault_rules_get(index);
-	struct fault_held *held = hold(fault, req, rule);
+	struct fault_held *held = hold(fault, req, &fault->rules[index]);
 
 	if (!held)
 		return NVME_IO_PASS;
-	if (rule->is_delayed) {
+	if (held->action.is_delayed) {
 		held->due_us = nvme_io_now_us() + choose_delay(fault, index);
 		fault_delay_begin(fault, held);
 	} else {
@@ -137,9 +150,9 @@ static enum nvme_io_verdict keep(struct fault *fault, struct nvme_request *req,
 	return NVME_IO_HOLD;
 }
 
-static bool keeps(const struct fault_rule *rule)
+static bool keeps(const struct fault_action *action)
 {
-	return rule->is_delayed || rule->is_torn || rule->is_dropped;
+	return action->is_delayed || action->is_torn || action->is_dropped;
 }
 
 static enum nvme_io_verdict on_command(void *interceptor,
@@ -148,7 +161,7 @@ static enum nvme_io_verdict on_command(void *interceptor,
 {
 	struct fault *fault = interceptor;
 	u32 index = choose(fault, cmd);
-	const struct fault_rule *rule = fault_rules_get(index);
+	const struct fault_rule *rule = &fault->rules[index];
 
 	if (index == RULE_MAX)
 		return NVME_IO_PASS;
@@ -156,9 +169,9 @@ static enum nvme_io_verdict on_command(void *interceptor,
 			    "fault: line %u: q%u cid %u opcode %02xh lba %lu+%u",
 			    rule->line, cmd->queue_id, cmd->cid, cmd->opcode,
 			    cmd->lba, cmd->n_lbas);
-	if (keeps(rule))
+	if (keeps(&rule->action))
 		return keep(fault, req, index);
-	nvme_io_set_status(req, rule->status, 0);
+	nvme_io_set_status(req, rule->action.status, 0);
 	return NVME_IO_DONE;
 }
 
@@ -167,23 +180,83 @@ static u8 on_init(void *interceptor)
 	struct fault *fault = interceptor;
 
 	forget_dropped(fault);
+	fault->has_started = false;
 	fault_where_look(fault);
 	return 1;
 }
+
+/* ---- Orders --------------------------------------------------------- */
+
+static bool ask(void *interceptor, struct nvme_io_answer *answer)
+{
+	struct fault *fault = interceptor;
+
+	for (u64 i = answer->first; !answer->verb && i < fault->rule_count; i++)
+		if (!nvme_io_answer_line(answer, "rule=%s\tline=%u\tseen=%lu\t"
+					 "fired=%lu", fault->rules[i].text,
+					 fault->rules[i].line,
+					 fault->counts[i].seen,
+					 fault->counts[i].fired))
+			break;
+	return !answer->verb;
+}
+
+/* What is kept already goes on as it was to. */
+static void clear(struct fault *fault)
+{
+	fault->rule_count = fault->extent_count = 0;
+}
+
+static const char *take_order(struct fault *fault, const char *text)
+{
+	struct fault_rule rule;
+	const char *why;
+
+	if (!fault_rules_allow_orders())
+		return "expected fault.orders = on in sluice.conf";
+	if (fault->is_looking)
+		return "expected the order before this one to be done";
+	if (!strcmp(text, "clear")) {
+		clear(fault);
+		return NULL;
+	}
+	if (fault->rule_count == RULE_MAX)
+		return "expected at most 32 rules";
+	why = fault_rules_parse(&rule, text);
+	if (why)
+		return why;
+	add(fault, &rule);
+	fault_where_look(fault);
+	return NULL;
+}
+
+static int order(void *interceptor, const char *text, char *why,
+		 size_t why_size)
+{
+	const char *expected = take_order(interceptor, text);
+
+	if (!expected)
+		return 0;
+	snprintf(why, why_size, "%s", expected);
+	return -1;
+}
+
+static const struct nvme_io_control control = { .ask = ask, .order = order };
 
 /* ---- Life ----------------------------------------------------------- */
 
 /* A command that is kept must not keep others. */
 static u32 needs(void)
 {
-	u32 needs = 0;
+	u32 needs = fault_rules_allow_orders() ? NVME_IO_NEEDS_COMPLETIONS |
+		NVME_IO_NEEDS_HOST_REQUESTS : 0;
 
 	for (u32 i = 0; i < fault_rules_count(); i++) {
 		const struct fault_rule *rule = fault_rules_get(i);
 
-		if (keeps(rule))
+		if (keeps(&rule->action))
 			needs |= NVME_IO_NEEDS_COMPLETIONS;
-		if (rule->is_torn || rule->has_selector)
+		if (rule->action.is_torn || rule->has_selector)
 			needs |= NVME_IO_NEEDS_HOST_REQUESTS;
 	}
 	return needs;
@@ -193,7 +266,7 @@ static int attach(struct nvme_host *host)
 {
 	struct fault *fault;
 
-	if (!fault_rules_count())
+	if (!fault_rules_count() && !fault_rules_allow_orders())
 		return 0;
 	fault = nvme_io_alloc_pages(host, (sizeof(*fault) + 4095) / 4096, NULL);
 	if (!fault)
@@ -201,13 +274,14 @@ static int attach(struct nvme_host *host)
 	fault->host = host;
 	if (fault_tear_attach(fault))
 		return -1;
-	for (u32 i = 0; i < RULE_MAX; i++)
-		fault->counts[i].random = fault_rules_seed() + i;
+	for (u32 i = 0; i < fault_rules_count(); i++)
+		add(fault, fault_rules_get(i));
 	fault->interceptor = (struct nvme_io_interceptor){
 		.interceptor = fault,
 		.on_init = on_init,
 		.needs = needs(),
 		.on_command = on_command,
+		.control = &control,
 	};
 	nvme_io_install_interceptor(host, &fault->interceptor);
 	return 0;

@@ -15,14 +15,18 @@
 
 /* ---- Rules: fault_rules.c ----------------------------------------------- */
 
-struct fault_rule {
-	u32 line;
-	/* What is done, in this order. */
+/* What is done, in this order. */
+struct fault_action {
 	u64 delay_min_us, delay_max_us;
-	bool is_delayed;
+	bool is_delayed, is_torn, is_dropped;
 	u32 tear;		/* blocks that the device is given */
-	bool is_torn, is_dropped;
 	u16 status;		/* with is_torn: success is one, too */
+};
+
+struct fault_rule {
+	u32 line;		/* 0: an order */
+	char text[160];		/* its beginning, for the list */
+	struct fault_action action;
 	/* To which commands: */
 	bool is_admin;
 	int opcode;		/* -1: any */
@@ -36,9 +40,14 @@ struct fault_rule {
 
 int fault_rules_configure(u32 line, const char *key, const char *value,
 			  char *why, size_t why_size);
+/* NULL, or what was expected. */
+const char *fault_rules_parse(struct fault_rule *rule, const char *text);
+/* Those of sluice.conf. */
 u32 fault_rules_count(void);
 const struct fault_rule *fault_rules_get(u32 index);
 u64 fault_rules_seed(void);
+/* May root of the guest change them? */
+bool fault_rules_allow_orders(void);
 
 /* ---- A controller ------------------------------------------------------- */
 
@@ -64,14 +73,17 @@ enum fault_state {
 struct fault_held {
 	enum fault_state state;
 	struct nvme_request *req;
-	const struct fault_rule *rule;
+	struct fault_action action;
 	u64 due_us;
 };
 
 struct fault {
 	struct nvme_host *host;
 	struct nvme_io_interceptor interceptor;
+	u32 rule_count;
+	struct fault_rule rules[RULE_MAX];
 	struct nvme_io_search search;
+	bool is_looking, has_started;
 	const struct nvme_io_selector *selectors[RULE_MAX];
 	u32 selected[RULE_MAX];	/* the rule of each selector */
 	struct fault_count counts[RULE_MAX];
@@ -89,7 +101,8 @@ struct fault {
 
 /* ---- fault_where.c ------------------------------------------------------ */
 
-/* Begins to look for what the rules name, then starts fetching. */
+/* Begins to look for what the rules name; the first time in a life of the
+ * controller it then starts fetching. Not while it is_looking. */
 void fault_where_look(struct fault *fault);
 /* Is this command, on this controller, the rule's? */
 bool fault_where_matches(const struct fault *fault, u32 rule,

@@ -13,6 +13,7 @@
 static struct fault_rule rules[RULE_MAX];
 static u32 rule_count;
 static u64 seed = 1;
+static bool allows_orders;
 
 u32 fault_rules_count(void)
 {
@@ -21,12 +22,17 @@ u32 fault_rules_count(void)
 
 const struct fault_rule *fault_rules_get(u32 index)
 {
-	return index < rule_count ? &rules[index] : NULL;
+	return &rules[index];
 }
 
 u64 fault_rules_seed(void)
 {
 	return seed;
+}
+
+bool fault_rules_allow_orders(void)
+{
+	return allows_orders;
 }
 
 /* ---- Words ---------------------------------------------------------- */
@@ -69,14 +75,14 @@ static bool take_span(const char *text, u64 limit, u64 *first, u64 *last)
 
 static bool take_delay(struct fault_rule *rule, const char *text)
 {
-	rule->is_delayed = true;
-	return take_span(text, DELAY_MAX_US, &rule->delay_min_us,
-			 &rule->delay_max_us);
+	rule->action.is_delayed = true;
+	return take_span(text, DELAY_MAX_US, &rule->action.delay_min_us,
+			 &rule->action.delay_max_us);
 }
 
 static bool take_drop(struct fault_rule *rule, const char *text)
 {
-	rule->is_dropped = true;
+	rule->action.is_dropped = true;
 	return !*text;
 }
 
@@ -86,17 +92,17 @@ static bool take_error(struct fault_rule *rule, const char *text)
 
 	if (!take_only(text, 0x7fff, &status))
 		return false;
-	rule->status = (u16)status;
+	rule->action.status = (u16)status;
 	return true;
 }
 
 static bool take_tear(struct fault_rule *rule, const char *text)
 {
-	rule->is_torn = true;
-	rule->tear = ALL_BLOCKS;
+	rule->action.is_torn = true;
+	rule->action.tear = ALL_BLOCKS;
 	if (!strcmp(text, "all"))
 		return true;
-	return take_only(text, 65535, &rule->tear) || !strcmp(text, "0");
+	return take_only(text, 65535, &rule->action.tear) || !strcmp(text, "0");
 }
 
 static bool take_on(struct fault_rule *rule, const char *text)
@@ -203,24 +209,25 @@ static int find_word(const char *word)
 /* What makes no sense together. */
 static const char *check_rule(struct fault_rule *rule)
 {
-	if (!rule->is_delayed && !rule->is_dropped && !rule->is_torn &&
-	    !rule->status)
+	if (!rule->action.is_delayed && !rule->action.is_dropped && !rule->action.is_torn &&
+	    !rule->action.status)
 		return "expected what is to happen: delay=, drop, error= or "
 		       "tear=";
-	if (rule->is_dropped && rule->status)
+	if (rule->action.is_dropped && rule->action.status)
 		return "expected drop or error=, not both";
-	if (rule->is_torn && (rule->is_admin || rule->opcode != 0x01))
+	if (rule->action.is_torn && (rule->is_admin || rule->opcode != 0x01))
 		return "expected on=write with tear=";
 	return NULL;
 }
 
-/* NULL, or what was expected. */
-static const char *take_rule(struct fault_rule *rule, const char *text)
+const char *fault_rules_parse(struct fault_rule *rule, const char *text)
 {
 	char word[WORD_MAX];
 	const char *after, *why = NULL;
 	int found;
 
+	*rule = (struct fault_rule){ .opcode = -1 };
+	snprintf(rule->text, sizeof(rule->text), "%s", text);
 	while (*text && (after = next_word(text, word)) &&
 	       (found = find_word(word)) >= 0) {
 		if (!words[found].take(rule, word + strlen(words[found].name)))
@@ -241,18 +248,27 @@ static const char *take_seed(const char *text)
 		"expected a number";
 }
 
+static const char *take_orders(const char *text)
+{
+	allows_orders = !strcmp(text, "on");
+	return allows_orders || !strcmp(text, "off") ? NULL :
+		"expected on or off";
+}
+
 static const char *take_line(u32 line, const char *key, const char *value)
 {
 	const char *why;
 
 	if (!strcmp(key, "fault.seed"))
 		return take_seed(value);
+	if (!strcmp(key, "fault.orders"))
+		return take_orders(value);
 	if (strcmp(key, "fault"))
-		return "expected the key fault or fault.seed";
+		return "expected the key fault, fault.seed or fault.orders";
 	if (rule_count == RULE_MAX)
 		return "expected at most 32 rules";
-	rules[rule_count] = (struct fault_rule){ .line = line, .opcode = -1 };
-	why = take_rule(&rules[rule_count], value);
+	why = fault_rules_parse(&rules[rule_count], value);
+	rules[rule_count].line = line;
 	rule_count += !why;
 	return why;
 }

@@ -49,8 +49,11 @@ static bool write(struct fault *fault, const struct nvme_io_command *cmd,
 		fault->host, cmd->nsid, 0, cmd->lba + fault->torn_blocks,
 		(u16)n_lbas);
 
+	if (!desc)
+		return false;
+	nvme_io_set_sender(desc, &fault->interceptor);
 	fault->torn_blocks += n_lbas;
-	return desc && nvme_io_set_phys_buffers(fault->host, desc, fault->list,
+	return nvme_io_set_phys_buffers(fault->host, desc, fault->list,
 						fault->list_phys, PIECE_PAGES,
 						0) &&
 	       nvme_io_submit(fault->host, desc, NVME_IO_WRITE, written, fault);
@@ -60,8 +63,8 @@ static void next_piece(struct fault *fault)
 {
 	struct fault_held *held = fault->tearing;
 	const struct nvme_io_command *cmd = nvme_io_req_command(held->req);
-	u32 wanted = held->rule->tear < cmd->n_lbas ? held->rule->tear :
-						      cmd->n_lbas;
+	u32 tear = held->action.tear;
+	u32 wanted = tear < cmd->n_lbas ? tear : cmd->n_lbas;
 	u32 n_lbas = wanted - fault->torn_blocks;
 
 	if (n_lbas > PIECE_SIZE / fault->lba_size)

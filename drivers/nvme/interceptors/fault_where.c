@@ -12,7 +12,7 @@ static void found(void *arg, u32 index, const struct nvme_io_extent *extent)
 	if (fault->extent_count == EXTENT_MAX) {
 		nvme_io_log(fault->host, NVME_IO_LOG_WARN,
 			    "fault: more than %u matches: line %u is without "
-			    "one", EXTENT_MAX, fault_rules_get(rule)->line);
+			    "one", EXTENT_MAX, fault->rules[rule].line);
 		return;
 	}
 	fault->extents[fault->extent_count++] =
@@ -35,17 +35,21 @@ static void done(void *arg, bool is_complete)
 		if (!has_extent(fault, fault->selected[i]))
 			nvme_io_log(fault->host, NVME_IO_LOG_WARN,
 				    "fault: line %u: matches nothing here",
-				    fault_rules_get(fault->selected[i])->line);
-	nvme_io_start_fetching_g_reqs(fault->host);
+				    fault->rules[fault->selected[i]].line);
+	fault->is_looking = false;
+	if (!fault->has_started)
+		nvme_io_start_fetching_g_reqs(fault->host);
+	fault->has_started = true;
 }
 
 void fault_where_look(struct fault *fault)
 {
 	u32 count = 0;
 
+	fault->is_looking = true;
 	fault->extent_count = 0;
-	for (u32 i = 0; i < fault_rules_count(); i++) {
-		const struct fault_rule *rule = fault_rules_get(i);
+	for (u32 i = 0; i < fault->rule_count; i++) {
+		const struct fault_rule *rule = &fault->rules[i];
 
 		if (!rule->has_selector)
 			continue;
@@ -73,7 +77,7 @@ static bool overlaps(const struct nvme_io_command *cmd, u64 first, u64 last)
 static bool is_selected(const struct fault *fault, u32 rule,
 			const struct nvme_io_command *cmd)
 {
-	bool is_whole = fault_rules_get(rule)->selector.by ==
+	bool is_whole = fault->rules[rule].selector.by ==
 			NVME_IO_BY_NAMESPACE;
 
 	for (u32 i = 0; i < fault->extent_count; i++) {
@@ -91,7 +95,7 @@ static bool is_selected(const struct fault *fault, u32 rule,
 bool fault_where_matches(const struct fault *fault, u32 index,
 			 const struct nvme_io_command *cmd)
 {
-	const struct fault_rule *rule = fault_rules_get(index);
+	const struct fault_rule *rule = &fault->rules[index];
 
 	if (cmd->admin != rule->is_admin ||
 	    (rule->opcode >= 0 && cmd->opcode != rule->opcode))
