@@ -4,6 +4,7 @@
  * the hypervisor, which knows who they belong to. The file may be anything.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,6 +14,7 @@
 #define LINE_MAX 320
 #define MEMORY_MIB_MIN 4
 #define MEMORY_MIB_MAX 1024
+#define EXTRA_MIB_MAX 65536u
 
 static const char key_characters[] =
 	"abcdefghijklmnopqrstuvwxyz0123456789-._";
@@ -22,6 +24,7 @@ struct parser {
 	struct config_error *error;
 	u32 line;
 	u32 seen;	/* bit per loader key */
+	u32 extra_mib;	/* memory for plug-ins */
 	bool failed;
 };
 
@@ -184,6 +187,23 @@ static const struct key keys[] = {
 
 /* ---- Lines ------------------------------------------------------------- */
 
+/* A word "memory=MIB" of a plug-in's line: it needs so much. What is wrong
+ * with the line, the plug-in will say. */
+static void take_memory(struct parser *p, const char *key, const char *value)
+{
+	const char *word = strstr(value, "memory=");
+	unsigned long mib;
+	char *end;
+
+	if (!word || (word != value && word[-1] != ' ' && word[-1] != '\t'))
+		return;
+	mib = strtoul(word + strlen("memory="), &end, 10);
+	if (mib > EXTRA_MIB_MAX - p->extra_mib)
+		refuse(p, key, "memory=MIB, at most 65536 in all", NULL);
+	else
+		p->extra_mib += (u32)mib;
+}
+
 static void take_setting(struct parser *p, const char *key, const char *value)
 {
 	struct setting *setting = &p->out->settings[p->out->setting_count];
@@ -196,6 +216,7 @@ static void take_setting(struct parser *p, const char *key, const char *value)
 	strcpy(setting->key, key);
 	strcpy(setting->value, value);
 	p->out->setting_count++;
+	take_memory(p, key, value);
 }
 
 static void take_pair(struct parser *p, const char *key, const char *value)
@@ -324,6 +345,7 @@ int config_parse(const char *text, size_t size, struct config *out,
 		p.line++;
 		copy_line(&p, text + at, length);
 	}
+	out->memory_mib += p.extra_mib;
 	if (!p.failed)
 		return 0;
 	out->fail_closed |= may_want_closed(text, size);

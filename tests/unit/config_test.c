@@ -58,6 +58,16 @@ TEST(every_key_of_the_loader_is_taken)
 	CHECK_EQ(config.memory_mib, 64);
 }
 
+TEST(a_plug_in_s_line_adds_the_memory_it_names)
+{
+	CHECK_EQ(parse("overlay = memory=100 PARTLABEL=a\n"
+		       "memory = 20\n"
+		       "overlay = PARTLABEL=b\tmemory=30\n"
+		       "gate = ro PARTLABEL=memory=5\n"
+		       "gate = ro PARTLABEL=\"a memory=x\"\n"), 0);
+	CHECK_EQ(config.memory_mib, 150);
+}
+
 TEST(other_keys_are_kept_with_their_lines)
 {
 	CHECK_EQ(parse("# policy\n\ngate = label:open rw\n"
@@ -92,6 +102,10 @@ static const struct {
 	{ "fail = maybe", 1, "fail: expected open or closed, not \"maybe\"" },
 	{ "apic = open", 1,
 	  "apic: expected auto, trap or intercept, not \"open\"" },
+	{ "a = memory=65000\nb = memory=537 c", 2,
+	  "b: expected memory=MIB, at most 65536 in all" },
+	{ "a = memory=99999999999999999999999", 1,
+	  "a: expected memory=MIB, at most 65536 in all" },
 	{ "memory = 3", 1,
 	  "memory: expected a number of MiB from 4 to 1024, not \"3\"" },
 	{ "memory = 1025", 1,
