@@ -2,7 +2,7 @@
 # Sluice, all of it: `make help` lists what there is to make. Everything that
 # is made lands in build/, so `rm -rf build` undoes all of this.
 
-INTERCEPTORS ?= gate trace fault crypt
+INTERCEPTORS ?= gate trace overlay fault crypt
 B := build
 PYTHON ?= /usr/bin/python3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || \
@@ -291,6 +291,9 @@ sealed_test_LIBS = -l:libnettle.a
 crypt_test_EXTRA = $(call host_plugins,crypt) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 fault_test_EXTRA = $(call host_plugins,fault) \
+	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
+overlay_host_test_EXTRA = $(overlay_test_EXTRA)
+overlay_test_EXTRA = $(call host_plugins,overlay) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 gate_image_test_EXTRA = $(gate_threads_test_EXTRA)
 gate_threads_test_EXTRA = $(call host_plugins,gate) \
