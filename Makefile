@@ -345,6 +345,8 @@ $(foreach name,registers commands gate control,$(eval $(name)_fuzz_EXTRA = \
 	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/drivers/nvme/io.o \
 	$(B)/fuzz/tests/fuzz/guest.o))
 gate_fuzz_EXTRA += $(subst $(B)/host/,$(B)/fuzz/,$(call host_plugins,gate))
+overlay_fuzz_EXTRA = $(subst $(B)/host/,$(B)/fuzz/,\
+	$(filter %map.o %pages.o,$(call host_plugins,overlay)))
 control_fuzz_EXTRA += $(subst $(B)/host/,$(B)/fuzz/,\
 	$(call host_plugins,gate) $(call host_plugins,trace))
 
