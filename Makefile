@@ -205,20 +205,45 @@ $(B)/boot/libnettle.a: $(shell $(CC) -print-file-name=libnettle.a)
 	mkdir -p $(@D)
 	objcopy -R .init_array -R .rela.init_array $< $@
 
-$(B)/boot/sluice.so: $(BOOT_OBJECTS) $(B)/boot/libnettle.a
+define link_efi
 	$(call say,LD,$@)
 	$(CC) -nostdlib -shared -Wl,-Bsymbolic,-z,defs \
 		-Wl,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
 		-Wl,-T,/usr/lib/elf_x86_64_efi.lds -Wl,-e,_start -o $@ \
-		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) -lefi -lgnuefi \
+		/usr/lib/crt0-efi-x86_64.o $(1) -lefi -lgnuefi \
 		$(B)/boot/libnettle.a $(NEWLIB)
 	! readelf -SW $@ | grep -E 'NOBITS|init_array'
+endef
 
-$(B)/sluice.efi: $(B)/boot/sluice.so
+define make_efi
 	$(call say,EFI,$@)
 	objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel \
 		-j .rela -j .rel.* -j .rela.* -j .reloc \
 		--target=efi-app-x86_64 --subsystem=10 $< $@
+endef
+
+$(B)/boot/sluice.so: $(BOOT_OBJECTS) $(B)/boot/libnettle.a
+	$(call link_efi,$(BOOT_OBJECTS))
+
+$(B)/sluice.efi: $(B)/boot/sluice.so
+	$(call make_efi)
+
+# ---- Payloads: a guest that looks at its machine ---------------------------
+
+PAYLOAD_OBJECTS := $(patsubst %,$(B)/%.o,\
+	$(basename $(wildcard tests/guest/*.c tests/guest/*.S)))
+
+$(B)/tests/guest/%.o: tests/guest/%.c $(NEWLIB)
+	$(call compile,CC,$(EFI_CFLAGS) -Iinclude)
+
+$(B)/tests/guest/%.o: tests/guest/%.S
+	$(call compile,AS,)
+
+$(B)/tests/payload.so: $(PAYLOAD_OBJECTS) $(B)/boot/libnettle.a
+	$(call link_efi,$(PAYLOAD_OBJECTS))
+
+$(B)/payload.efi: $(B)/tests/payload.so
+	$(call make_efi)
 
 # ---- sluicectl: static, so that it runs in any Linux -----------------------
 
@@ -378,11 +403,11 @@ SYSTEM_PYTEST = $(PYTEST) -n 2 --durations=10 $(PYTEST_FLAGS)
 unit: $(UNIT_TESTS) $(TSAN_TESTS) $(B)/sluicectl
 	$(PYTEST) -q $(PYTEST_FLAGS) tests/unit
 
-system: all guests
+system: all guests $(B)/payload.efi
 	$(SYSTEM_PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all guests $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
+	$(MAKE) all guests $(B)/payload.efi $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
 	$(SYSTEM_PYTEST) tests
 
 # Where this fails, the tests that need them say so.

@@ -219,6 +219,8 @@ void vmx_start(struct cpu *cpu, u8 startup_vector)
 	vmwrite(VMCS_SELECTOR(VMCS_CS), startup_vector << 8);
 	vmwrite(VMCS_BASE(VMCS_CS), (u64)startup_vector << 12);
 	vmwrite(VMCS_GUEST_ACTIVITY, VMX_ACTIVE);
+	/* What waiting had blocked is blocked no more. */
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	cpu->guest.rip = 0;
 }
 

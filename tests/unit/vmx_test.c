@@ -342,7 +342,9 @@ TEST(an_init_leaves_the_state_of_table_10_1)
 	CHECK_EQ(cpu.guest.rip, 0xfff0);
 	CHECK_EQ(cpu.guest.gpr[INSN_RDX], 0x806c1);
 	CHECK_EQ(vmcs[VMCS_GUEST_ACTIVITY], VMX_WAIT_STARTUP);
+	vmcs[VMCS_GUEST_INTERRUPTIBILITY] = BIT(2);
 	vmx.start(&cpu, 0x9f);
+	CHECK_EQ(vmcs[VMCS_GUEST_INTERRUPTIBILITY], 0);
 	CHECK_EQ(vmcs[VMCS_GUEST_ACTIVITY], VMX_ACTIVE);
 	CHECK_EQ(vmcs[VMCS_SELECTOR(VMCS_CS)], 0x9f00);
 	CHECK_EQ(vmcs[VMCS_BASE(VMCS_CS)], 0x9f000);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Payloads: an EFI program that is started as Sluice's guest and looks from
+ * inside at the machine it has been given. It prints TAP on COM1 and shuts
+ * the machine down. All of them stand in PAYLOADS, in the order they run.
+ */
+#ifndef SLUICE_PAYLOAD_H
+#define SLUICE_PAYLOAD_H
+
+#include "bits.h"
+#include "types.h"
+
+/* cpu.c, memory.c, interrupt.c; startup.c last: it takes the other CPUs. */
+#define PAYLOADS(run)                                                 \
+	run(cpuid_shows_no_virtualization)                            \
+	run(cpuid_follows_cr4)                                        \
+	run(instructions_of_virtualization_are_undefined)             \
+	run(msrs_of_virtualization_are_locked_or_gone)                \
+	run(efer_takes_only_what_the_processor_has)                   \
+	run(control_registers_read_as_they_were_written)              \
+	run(control_registers_refuse_what_is_reserved)                \
+	run(xcr0_is_judged_by_the_processor)                          \
+	run(the_apic_cannot_be_moved)                                 \
+	run(debug_registers_are_the_guests)                           \
+	run(memory_of_sluice_reads_as_ones)                           \
+	run(writes_to_memory_of_sluice_vanish)                        \
+	run(code_that_changes_itself_runs_as_changed)                 \
+	run(a_single_step_stops_after_an_exiting_instruction)         \
+	run(an_nmi_to_oneself_comes_once)                             \
+	run(a_second_nmi_waits_for_the_iret)                          \
+	run(interrupts_come_between_exits)                            \
+	run(an_interrupt_waits_for_sti)                               \
+	run(a_cpu_starts_from_real_mode_to_long_mode)                 \
+	run(a_cpu_starts_again_after_another_init)                    \
+	run(all_others_start_by_broadcast)
+
+#define DECLARE(name) void name(void);
+PAYLOADS(DECLARE)
+#undef DECLARE
+
+/* The first that fails is told. */
+#define CHECK(condition)                                              \
+	payload_check(condition, __FILE__, __LINE__, #condition)
+#define CHECK_EQ(value, wanted)                                       \
+	payload_check_equal(value, wanted, __FILE__, __LINE__, #value)
+
+void payload_check(bool is_true, const char *file, int line,
+		   const char *text);
+void payload_check_equal(u64 value, u64 wanted, const char *file, int line,
+			 const char *text);
+
+/* Cannot be run on this machine. */
+void payload_skip(const char *why);
+
+/* ---- What payloads know of the machine ---- */
+
+struct guest_machine {
+	u32 cpu_count;
+	u64 sluice_base, sluice_size;	/* 0: not found */
+	u8 *low_page;			/* below 640 KiB, for real mode */
+};
+
+extern struct guest_machine machine;
+
+/* ---- serial.c ---- */
+
+void print(const char *text);
+void print_number(u64 value, unsigned base);
+
+/* ---- trap.c: exceptions and interrupts, caught ---- */
+
+struct trap {
+	u32 count;		/* since trap_clear() */
+	u8 vector;		/* of the last */
+	u64 error, rip, rflags;
+};
+
+extern volatile struct trap trap;
+extern volatile u64 trap_resume;	/* where an exception goes on */
+extern void (*volatile trap_hook)(void);	/* called in the handler */
+
+void trap_clear(void);
+/* Our descriptor table in, interrupts off; then the firmware's again. */
+void trap_install(void);
+void trap_remove(void);
+bool trap_was(u8 vector);
+
+/*
+ * Runs instructions; an exception ends them. True: none came. rax is
+ * clobbered; outputs, inputs and clobbers are asm's.
+ */
+#define TRY(text, outputs, ...)                                       \
+	({                                                            \
+		trap_clear();                                         \
+		__asm__ volatile("lea 9f(%%rip), %%rax\n\t"           \
+				 "mov %%rax, trap_resume(%%rip)\n\t"  \
+				 text "\n"                            \
+				 "9:"                                 \
+				 : outputs : __VA_ARGS__);            \
+		!trap.count;                                          \
+	})
+
+/* For the outputs of TRY(). */
+#define COMMA ,
+
+/* ---- processor.c: instructions, one function each ---- */
+
+enum { EAX, EBX, ECX, EDX };
+
+void cpuid(u32 leaf, u32 subleaf, u32 regs[4]);
+bool is_intel(void);
+u64 read_msr(u32 index);
+/* False: refused, with trap saying how. */
+bool try_read_msr(u32 index, u64 *value);
+bool try_write_msr(u32 index, u64 value);
+u64 read_cr0(void);
+u64 read_cr4(void);
+bool try_write_cr0(u64 value);
+bool try_write_cr4(u64 value);
+
+u32 apic_read(u32 offset);
+void apic_write(u32 offset, u32 value);
+void apic_send(u32 destination, u32 command);
+
+/* Until `*word` is `wanted`; false when that takes too long. */
+bool wait_until(const volatile u32 *word, u32 wanted);
+
+#endif
