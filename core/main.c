@@ -127,7 +127,7 @@ static long attach(struct boot_info *info)
 {
 	int error;
 
-	error = vt->startup_exits ? 0 : apic_init(info->config.apic);
+	error = apic_init(info->config.apic);
 	if (error)
 		return explain(info, "could not trap the APIC", error);
 	acpi_init(info->rsdp);

@@ -86,10 +86,6 @@ struct vt {
 	unsigned (*slat_levels)(void);
 	bool (*slat_has_1g_pages)(void);
 
-	/* INIT and SIPI exit, and a guest waits for its SIPI inside: nobody
-	 * has to look at what is written to the APIC, or to wait for it. */
-	bool startup_exits;
-
 	/* Does the processor say it has this? */
 	bool (*is_there)(void);
 	/* Then: NULL, or why this CPU cannot be virtualized all the same.
@@ -101,8 +97,8 @@ struct vt {
 
 	/*
 	 * After init(). NULL: an INIT to a CPU of ours goes no further than
-	 * cpu->host_init, be it in its guest, in the host or waiting. Or why
-	 * it would take the CPU out of Sluice. Not there with startup_exits.
+	 * cpu->host_init or an exit, be it in its guest, in the host or
+	 * waiting. Or why it would take the CPU out of Sluice.
 	 */
 	const char *(*init_escapes)(void);
 
@@ -156,6 +152,10 @@ struct vt {
 	/* State after INIT (APM vol. 2, 14.1.3), then a SIPI's start. */
 	void (*reset)(struct cpu *cpu);
 	void (*start)(struct cpu *cpu, u8 startup_vector);
+	/* Not NULL: INIT and SIPI exit, and from its next run on the guest
+	 * waits for a SIPI inside, where nothing else ends that. Nobody has
+	 * to look at what is written to the APIC. */
+	void (*wait_for_startup)(struct cpu *cpu);
 
 	/* From the next run on, accesses to this I/O port exit. */
 	void (*trap_port)(u16 port);
@@ -172,7 +172,7 @@ struct vt {
 
 	/*
 	 * NMIs always exit, and set cpu->host_nmi. This waits in the host
-	 * until that or cpu->host_init is set; not there with startup_exits.
+	 * until that or cpu->host_init is set.
 	 */
 	void (*wait_for_nmi)(struct cpu *cpu);
 };

@@ -304,5 +304,9 @@ bool apic_msr_write(struct cpu *cpu, u32 index, u64 value)
 
 int apic_init(enum apic_policy policy)
 {
+	if (vt->wait_for_startup && policy != APIC_TRAP) {
+		log_info("apic: not trapped: INIT and SIPI exit");
+		return 0;
+	}
 	return apic_page_init(policy, apic_access);
 }

@@ -20,6 +20,7 @@
 enum cpu_run_state {
 	CPU_RUNNING,
 	CPU_WAIT_STARTUP,	/* INIT was received: only a SIPI helps */
+	CPU_WAIT_INSIDE,	/* the same, the guest itself waits for it */
 };
 
 struct cpu {

@@ -111,12 +111,12 @@ static void exit_invd(struct cpu *cpu, const struct vt_exit *exit)
 static void exit_init(struct cpu *cpu, const struct vt_exit *exit)
 {
 	(void)exit;
-	smp_take_init(cpu);
+	smp_init_exited(cpu);
 }
 
 static void exit_startup(struct cpu *cpu, const struct vt_exit *exit)
 {
-	smp_take_startup(cpu, exit->startup_vector);
+	smp_startup_exited(cpu, exit->startup_vector);
 }
 
 /*

@@ -46,7 +46,8 @@ extern u8 svm_window_start[], svm_window_end[];
 extern u8 svm_sleep_start[], svm_sleep_end[];
 extern u8 svm_doze_start[], svm_doze_end[], svm_doze_closed[];
 
-/* Of vmx_run.S: from the last look at host_nmi into the guest. */
+/* Of vmx_run.S: going to sleep; from the last look at host_nmi into the guest. */
+extern u8 vmx_sleep_start[], vmx_sleep_end[];
 extern u8 vmx_entry_start[], vmx_entry_end[], vmx_entry_missed[];
 
 /* Null, 64-bit code, data (4.8). */
@@ -95,6 +96,8 @@ static void set_and_wake(u32 *flag, struct frame *frame)
 	/* Between looking for work and hlt: the hlt would sleep through it. */
 	if (rip_is_in(frame, svm_sleep_start, svm_sleep_end))
 		frame->rip = (u64)svm_sleep_end;
+	if (rip_is_in(frame, vmx_sleep_start, vmx_sleep_end))
+		frame->rip = (u64)vmx_sleep_end;
 	/* The same before an entry to the guest. */
 	if (rip_is_in(frame, vmx_entry_start, vmx_entry_end))
 		frame->rip = (u64)vmx_entry_missed;

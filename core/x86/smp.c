@@ -41,10 +41,10 @@ bool smp_take_kick(struct cpu *cpu)
 	return take(&cpu->kick_pending);
 }
 
-void smp_take_init(struct cpu *cpu)
+static void enter_wait(struct cpu *cpu, enum cpu_run_state state)
 {
 	/* A bootstrap processor starts at the reset vector (APM 14.1.5). */
-	store(&cpu->state, cpu->is_bsp ? CPU_RUNNING : CPU_WAIT_STARTUP);
+	store(&cpu->state, cpu->is_bsp ? CPU_RUNNING : state);
 	vt->reset(cpu);
 	apic_reset(cpu);
 	/* Last, so that smp_awaits_startup() is true throughout. */
@@ -57,12 +57,23 @@ bool smp_awaits_startup(const struct cpu *cpu)
 	       load(&cpu->state) == CPU_WAIT_STARTUP;
 }
 
-void smp_take_startup(struct cpu *cpu, u8 vector)
+static void start(struct cpu *cpu, u8 vector)
 {
-	if (cpu->state != CPU_WAIT_STARTUP)
-		return;
 	vt->start(cpu, vector);
 	store(&cpu->state, CPU_RUNNING);
+}
+
+void smp_init_exited(struct cpu *cpu)
+{
+	enter_wait(cpu, CPU_WAIT_INSIDE);
+	if (cpu->state == CPU_WAIT_INSIDE)
+		vt->wait_for_startup(cpu);
+}
+
+void smp_startup_exited(struct cpu *cpu, u8 vector)
+{
+	if (cpu->state == CPU_WAIT_INSIDE)
+		start(cpu, vector);
 }
 
 /*
@@ -78,7 +89,7 @@ static void handle_startup(struct cpu *cpu)
 		return;
 	startup = take(&cpu->startup_pending);
 	if (startup)
-		smp_take_startup(cpu, startup);
+		start(cpu, startup);
 }
 
 /* True when something was done and others may have asked meanwhile. */
@@ -96,11 +107,11 @@ static bool handle_requests(struct cpu *cpu)
 		worked = true;
 	}
 	if (load(&cpu->init_pending)) {
-		smp_take_init(cpu);
+		enter_wait(cpu, CPU_WAIT_STARTUP);
 		worked = true;
 	}
 	handle_startup(cpu);
-	if (cpu->state == CPU_WAIT_STARTUP && !vt->startup_exits) {
+	if (cpu->state == CPU_WAIT_STARTUP) {
 		vt->wait_for_nmi(cpu);
 		if (READ_ONCE(cpu->host_nmi))
 			smp_take_kick(cpu);
@@ -136,7 +147,7 @@ void smp_enter_guest(struct cpu *cpu)
 	}
 	/* No NMI ends that waiting, and nobody has to end it: the SIPI's exit
 	 * comes here before a guest instruction is executed. */
-	if (cpu->state == CPU_WAIT_STARTUP)
+	if (cpu->state == CPU_WAIT_INSIDE)
 		store(&cpu->in_guest, 0);
 }
 

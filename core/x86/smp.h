@@ -15,9 +15,9 @@
  * by kicks.
  */
 void smp_enter_guest(struct cpu *cpu);
-/* On the CPU itself: what an INIT and a SIPI do. */
-void smp_take_init(struct cpu *cpu);
-void smp_take_startup(struct cpu *cpu, u8 vector);
+/* On the CPU itself, whose guest they have left. */
+void smp_init_exited(struct cpu *cpu);
+void smp_startup_exited(struct cpu *cpu, u8 vector);
 
 void smp_left_guest(struct cpu *cpu);
 

@@ -27,6 +27,7 @@ enum vmx_entry {
 
 enum vmx_entry vmx_run(struct cpu *cpu, bool is_launched, const u32 *host_nmi);
 void vmx_unblock_nmi(void);
+void vmx_sleep(const u32 *host_nmi);
 
 static struct vmx_controls controls;
 static u8 *io_map;
@@ -350,6 +351,17 @@ static void trap_port(u16 port)
 	io_map[port / 8] |= BIT(port % 8);
 }
 
+/* Blocked in the host, an exit in the guest (26.2). */
+static const char *init_escapes(void)
+{
+	return NULL;
+}
+
+static void wait_for_nmi(struct cpu *cpu)
+{
+	vmx_sleep(&cpu->host_nmi);
+}
+
 static unsigned slat_levels(void)
 {
 	return 4;
@@ -384,10 +396,10 @@ const struct vt vmx = {
 	.slat = &format,
 	.slat_levels = slat_levels,
 	.slat_has_1g_pages = slat_has_1g_pages,
-	.startup_exits = true,
 	.is_there = is_there,
 	.probe = probe,
 	.init = init,
+	.init_escapes = init_escapes,
 	.cpu_init = vcpu_init,
 	.capture = capture,
 	.run = run,
@@ -402,9 +414,11 @@ const struct vt vmx = {
 	.set_interrupt_exits = vmx_event_set_interrupt_exits,
 	.reset = vmx_reset,
 	.start = vmx_start,
+	.wait_for_startup = vmx_wait_for_startup,
 	.trap_port = trap_port,
 	.flush = flush,
 	.msr_read = vmx_hide_msr_read,
 	.msr_write = vmx_hide_msr_write,
 	.hide_cpuid = vmx_hide_cpuid,
+	.wait_for_nmi = wait_for_nmi,
 };

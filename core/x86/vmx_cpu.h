@@ -53,6 +53,7 @@ void vmx_capture_guest(struct cpu *cpu);
 void vmx_set_host(void);
 void vmx_reset(struct cpu *cpu);
 void vmx_start(struct cpu *cpu, u8 startup_vector);
+void vmx_wait_for_startup(struct cpu *cpu);
 enum insn_mode vmx_mode(void);
 void vmx_load_context(struct cpu *cpu);
 void vmx_load_segments(struct cpu *cpu);

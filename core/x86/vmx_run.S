@@ -113,4 +113,23 @@ vmx_unblock_nmi:
 	iretq
 1:	ret
 
+/*
+ * void vmx_sleep(const u32 *host_nmi): until an NMI. One that comes between
+ * the look and the hlt is sent to vmx_sleep_end by its handler (idt.c).
+ */
+	.globl vmx_sleep
+	.hidden vmx_sleep
+	.type vmx_sleep, @function
+vmx_sleep:
+	.globl vmx_sleep_start
+	.hidden vmx_sleep_start
+vmx_sleep_start:
+	cmpl	$0, (%rdi)
+	jne	vmx_sleep_end
+	hlt
+	.globl vmx_sleep_end
+	.hidden vmx_sleep_end
+vmx_sleep_end:
+	ret
+
 	.section .note.GNU-stack, "", @progbits

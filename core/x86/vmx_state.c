@@ -187,11 +187,11 @@ static void reset_registers(void)
 	set_entry_bit(VMX_ENTRY_GUEST_64, false);
 }
 
-static void reset_events(struct vmx_cpu *vmx, bool is_bsp)
+static void reset_events(struct vmx_cpu *vmx)
 {
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-	vmwrite(VMCS_GUEST_ACTIVITY, is_bsp ? VMX_ACTIVE : VMX_WAIT_STARTUP);
+	vmwrite(VMCS_GUEST_ACTIVITY, VMX_ACTIVE);
 	vmx->inject = 0;
 	memset(vmx->acknowledged, 0, sizeof(vmx->acknowledged));
 	vmx->nmi_is_pending = false;
@@ -205,13 +205,19 @@ void vmx_reset(struct cpu *cpu)
 
 	reset_segments();
 	reset_registers();
-	reset_events(vmx_of(cpu), cpu->is_bsp);
+	reset_events(vmx_of(cpu));
 	write_dr6(DR6_INIT);
 	memset(&cpu->guest, 0, sizeof(cpu->guest));
 	cpu->guest.rip = INIT_RIP;
 	cpu->guest.rflags = RFLAGS_FIXED;
 	cpuid(1, 0, regs);
 	cpu->guest.gpr[INSN_RDX] = regs[CPUID_EAX];
+}
+
+void vmx_wait_for_startup(struct cpu *cpu)
+{
+	(void)cpu;
+	vmwrite(VMCS_GUEST_ACTIVITY, VMX_WAIT_STARTUP);
 }
 
 void vmx_start(struct cpu *cpu, u8 startup_vector)

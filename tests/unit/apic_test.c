@@ -14,6 +14,10 @@
 #include "mmio.h"
 #include "spec/x86.h"
 #include "test.h"
+#include "vt.h"
+
+static const struct vt fake_vt;
+const struct vt *vt = &fake_vt;
 
 #define CPU_COUNT 6
 #define SENDER 1
