@@ -164,7 +164,7 @@ static void inject_nmi(struct cpu *cpu)
 
 /*
  * An injected NMI blocks no further ones by itself (15.20), so the IRET that
- * ends its handler exits. A second NMI waits for the exit after that IRET.
+ * ends its handler exits. A second NMI follows that IRET.
  */
 static void inject_pending_nmi(struct svm_cpu *svm)
 {
@@ -390,8 +390,11 @@ static void decode_unknown(const struct vmcb *vmcb, struct vt_exit *exit)
 
 static void iret_exited(struct cpu *cpu)
 {
-	svm_of(cpu)->iret_is_running = true;
-	svm_of(cpu)->has_events = true;
+	struct svm_cpu *svm = svm_of(cpu);
+
+	svm->iret_is_running = true;
+	svm->iret_rip = cpu->guest.rip;
+	svm->has_events = true;
 }
 
 static void decode(struct cpu *cpu, struct vt_exit *exit)
@@ -420,6 +423,8 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	case SVM_EXIT_IRET:
 		iret_exited(cpu);
 		break;
+	case SVM_EXIT_DB:
+		break;		/* the step over that */
 	case SVM_EXIT_CPUID:
 		exit->reason = VT_EXIT_CPUID;
 		exit->length = length_of(cpu, 2);
@@ -453,10 +458,13 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 }
 
 /* None at all is the rule, once what is in the VMCB of earlier ones is gone. */
-static void offer_events(struct svm_cpu *svm)
+static void offer_events(struct cpu *cpu)
 {
+	struct svm_cpu *svm = svm_of(cpu);
 	struct vmcb *vmcb = svm->vmcb;
 
+	if (svm->iret_is_running && svm->nmi_is_pending)
+		svm_step_begin(cpu);
 	inject_pending_nmi(svm);
 	vmcb->event_inject = svm->inject;
 	svm->offered = offer_interrupt(svm);
@@ -466,11 +474,16 @@ static void offer_events(struct svm_cpu *svm)
 			  svm->nmi_is_blocked || svm->iret_is_running;
 }
 
-static void note_events(struct svm_cpu *svm)
+static void note_events(struct cpu *cpu)
 {
+	struct svm_cpu *svm = svm_of(cpu);
+
 	svm->inject = 0;
 	note_interrupt(svm);
-	if (svm->iret_is_running) {
+	if (svm->is_stepping && svm_step_end(cpu))
+		inject_exception(cpu, VECTOR_DB, false, 0);
+	/* Else this exit came before it. */
+	if (svm->iret_is_running && cpu->guest.rip != svm->iret_rip) {
 		svm->iret_is_running = false;
 		svm->nmi_is_blocked = false;
 	}
@@ -497,10 +510,10 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 	struct vmcb *vmcb = svm->vmcb;
 
 	if (svm->has_events)
-		offer_events(svm);
+		offer_events(cpu);
 	enter(cpu, vmcb);
 	if (svm->has_events)
-		note_events(svm);
+		note_events(cpu);
 	vmcb->tlb_control = SVM_TLB_KEEP;
 	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
 	if (svm->was_delivering)

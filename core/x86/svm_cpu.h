@@ -19,6 +19,11 @@ struct svm_cpu {
 	bool nmi_is_pending;
 	bool nmi_is_blocked;	/* until the handler's IRET has run */
 	bool iret_is_running;
+	u64 iret_rip;
+
+	/* svm_step.c */
+	bool is_stepping, step_is_guests;
+	u64 step_dr6;
 };
 
 /* svm_state.c */
@@ -33,6 +38,11 @@ void svm_load_segments(struct cpu *cpu);
 void svm_redirect_init(void);
 const char *svm_redirect_is_missing(void);	/* NULL, or why */
 void svm_redirect_enable(void);
+
+/* svm_step.c: one instruction, then an exit. At that or an earlier one, true
+ * if the step's trap is the guest's as well. */
+void svm_step_begin(struct cpu *cpu);
+bool svm_step_end(struct cpu *cpu);
 
 /* svm_hide.c */
 int svm_hide_init(void);

@@ -98,7 +98,8 @@ void svm_reset(struct cpu *cpu)
 	svm->inject = 0;
 	memset(svm->acknowledged, 0, sizeof(svm->acknowledged));
 	svm->nmi_is_pending = svm->nmi_is_blocked = false;
-	svm->iret_is_running = false;
+	svm->iret_is_running = svm->is_stepping = false;
+	vmcb->intercept_exception = 0;
 	memset(&cpu->guest, 0, sizeof(cpu->guest));
 	cpu->guest.rip = INIT_RIP;
 	cpu->guest.rflags = RFLAGS_FIXED;

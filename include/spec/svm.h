@@ -54,6 +54,7 @@ enum svm_intercept4 {
 
 /* Appendix C */
 enum svm_exit_code {
+	SVM_EXIT_DB = 0x41,
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,
 	SVM_EXIT_SMI = 0x62,

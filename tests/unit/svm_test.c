@@ -21,7 +21,9 @@ static struct vt_exit last;
 
 static u32 next_exit;		/* what the guest does next */
 static u64 next_info1, next_info2, next_event;
+static u64 guest_rflags;	/* as what it executes leaves them */
 static bool guest_if;		/* may it take an interrupt now? */
+static bool stepped;		/* it ran for one instruction */
 static u32 pending_vector;	/* at the APIC, for the host's window */
 static u8 taken[16];		/* vectors that the guest's handlers saw */
 static size_t taken_count;
@@ -50,12 +52,16 @@ void svm_run(struct cpu *of, hpa_t address)
 	struct vmcb *now = vmcb();
 
 	CHECK(of == &cpu && address.v == page_hpa(now).v);
+	stepped = (now->rflags & RFLAGS_TF) &&
+		  (now->intercept_exception & BIT(VECTOR_DB));
 	if (now->event_inject & SVM_EVENT_VALID)
 		take(FIELD_GET(SVM_EVENT_VECTOR, now->event_inject));
 	if ((now->interrupt_control & SVM_VIRQ_PENDING) && guest_if) {
 		take(FIELD_GET(SVM_VIRQ_VECTOR, now->interrupt_control));
 		now->interrupt_control &= ~SVM_VIRQ_PENDING;
 	}
+	now->rip++;
+	now->rflags = guest_rflags;
 	now->exit_code = next_exit;
 	now->exit_info1 = next_info1;
 	now->exit_info2 = next_info2;
@@ -176,6 +182,7 @@ static void start(void)
 	next_exit = SVM_EXIT_SMI;
 	next_event = 0;
 	guest_if = true;
+	guest_rflags = 0;
 	init_is_pending = false;
 	CHECK_EQ(svm.init(), 0);
 	CHECK_EQ(svm.cpu_init(&cpu), 0);
@@ -334,6 +341,60 @@ TEST(a_second_nmi_waits_for_the_end_of_the_first)
 	CHECK_EQ(taken[1], VECTOR_NMI);
 }
 
+/* The guest runs into an exit of its own much later, if ever. */
+TEST(a_second_nmi_comes_at_once_after_the_iret_of_the_first)
+{
+	start();
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_SMI);
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_IRET);
+	vmcb()->dr6 = DR6_INIT;
+	cpu.guest.rflags = guest_rflags = RFLAGS_IF;
+	CHECK_EQ(run(SVM_EXIT_DB), VT_EXIT_HANDLED);
+	CHECK_EQ(taken_count, 1);
+	CHECK(stepped);
+	CHECK_EQ(cpu.guest.rflags, RFLAGS_IF);
+	CHECK_EQ(vmcb()->dr6, DR6_INIT);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken_count, 2);
+	CHECK(!stepped);
+}
+
+TEST(a_step_that_something_else_ends_leaves_no_trace_and_goes_on)
+{
+	start();
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_SMI);
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_IRET);
+	guest_rflags = RFLAGS_TF;	/* it has not been executed */
+	cpu.guest.rip--;
+	run(SVM_EXIT_NPF);
+	CHECK(!(cpu.guest.rflags & RFLAGS_TF));
+	CHECK_EQ(taken_count, 1);
+	run(SVM_EXIT_DB);
+	CHECK(stepped);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken_count, 2);
+}
+
+TEST(a_guest_that_steps_over_its_iret_gets_its_trap)
+{
+	start();
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_SMI);
+	svm.inject_nmi(&cpu);
+	run(SVM_EXIT_IRET);
+	cpu.guest.rflags = RFLAGS_TF;
+	run(SVM_EXIT_DB);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken_count, 2);
+	CHECK_EQ(taken[1], VECTOR_DB);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken[2], VECTOR_NMI);
+}
+
 TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 {
 	static const struct {
@@ -411,7 +472,7 @@ TEST(an_i_o_exit_names_port_size_and_direction)
 	start();
 	cpu.guest.rip = 0x2000;
 	next_info1 = 0xcfcull << 16 | 2 << 4;
-	next_info2 = 0x2002;
+	next_info2 = 0x2003;	/* one was executed before */
 	CHECK_EQ(run(SVM_EXIT_IOIO), VT_EXIT_IO);
 	CHECK_EQ(last.io.port, 0xcfc);
 	CHECK_EQ(last.io.size, 2);
