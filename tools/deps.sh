@@ -5,7 +5,8 @@
 # command and stops.
 set -eu
 
-packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils qemu-system-x86 ovmf
+packages="gcc make git gnu-efi newlib-source libjansson-dev xz-utils
+	qemu-system-x86 ovmf bochs seabios
 	mtools dosfstools e2fsprogs gdisk cpio busybox-static nvme-cli fio
 	cryptsetup-bin nettle-dev
 	python3 python3-pytest python3-pytest-xdist clang libclang-rt-14-dev"

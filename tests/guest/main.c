@@ -89,7 +89,9 @@ static void count_cpus(void)
 	machine.cpu_count = count;
 }
 
-/* What an operating system sees of it: reserved memory of whole 2 MiB. */
+#define SLUICE_SIZE (16 << 20)	/* memory =, as it is if nothing is said */
+
+/* What an operating system sees of it: memory that is reserved. */
 static void find_sluice(void)
 {
 	UINTN size, key, step;
@@ -100,7 +102,7 @@ static void find_sluice(void)
 		EFI_MEMORY_DESCRIPTOR *at = (void *)((u8 *)map + i * step);
 		u64 bytes = at->NumberOfPages * EFI_PAGE_SIZE;
 
-		if (at->Type == EfiReservedMemoryType && bytes >= 8 << 20 &&
+		if (at->Type == EfiReservedMemoryType && bytes == SLUICE_SIZE &&
 		    is_aligned(at->PhysicalStart, 2 << 20)) {
 			machine.sluice_base = at->PhysicalStart;
 			machine.sluice_size = bytes;
