@@ -64,8 +64,8 @@ static void reset_segments(struct vmcb *vmcb)
 	vmcb->cs.base = INIT_CS_BASE;
 	vmcb->gdtr = vmcb->idtr = (struct segment){ .limit = 0xffff };
 	vmcb->ldtr = vmcb->tr = vmcb->gdtr;
-	vmcb->ldtr.attributes = SEGMENT_PRESENT | 2;
-	vmcb->tr.attributes = SEGMENT_PRESENT | 3;
+	vmcb->ldtr.attributes = SEGMENT_PRESENT | SEGMENT_LDT;
+	vmcb->tr.attributes = SEGMENT_PRESENT | SEGMENT_BUSY_TSS;
 }
 
 /* VMLOAD brings FS, GS, TR and LDTR back, and MSRs that INIT keeps: so VMSAVE
