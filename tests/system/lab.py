@@ -22,6 +22,7 @@ from mkdisk import MIB, Partition, bootable               # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 DISKS = BUILD / "disks"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
 NEXT = {"next": r"\EFI\demo\vmlinuz", "next-options": OPTIONS}
 MULTI = {"next": NEXT["next"], "next-options": OPTIONS + " no_timer_check"}
@@ -155,14 +156,14 @@ class Lab:
             system.check_kernel_is_content()
 
     def system(self, mode):
-        """The machine that the tests of data and policy share. One that a
-        failed test has left in pieces is started anew."""
+        """The machine that tests of data and policy share, one for each worker.
+        One that a failed test has left in pieces is started anew."""
         context, system = self.shared.get(mode, (None, None))
         if system and not system.is_healthy():
             self.close(mode)
             system = None
         if not system:
-            context = self.boot(f"shared-{mode}", mode=mode,
+            context = self.boot(f"shared-{mode}{WORKER}", mode=mode,
                                 conf=config(*GATE, **NEXT),
                                 partitions=self.partitions())
             self.shared[mode] = context, context.__enter__()
