@@ -300,8 +300,8 @@ cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
 $(foreach name,pagetable mtrr linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
-svm_test_EXTRA = $(call host_core,x86/svm x86/svm_hide x86/svm_redirect \
-	x86/svm_state x86/svm_step x86/segment)
+svm_test_EXTRA = $(call host_core,x86/svm x86/svm_event x86/svm_hide \
+	x86/svm_redirect x86/svm_state x86/svm_step x86/segment)
 vmx_test_EXTRA = $(call host_core,x86/vmx x86/vmx_control x86/vmx_dump \
 	x86/vmx_event x86/vmx_hide x86/vmx_state)
 startup_threads_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)

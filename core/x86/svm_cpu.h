@@ -26,6 +26,28 @@ struct svm_cpu {
 	u64 step_dr6;
 };
 
+static inline struct svm_cpu *svm_of(const struct cpu *cpu)
+{
+	return cpu->vendor;
+}
+
+/* svm_event.c: as in vt.h */
+void svm_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,
+				u32 error);
+void svm_event_set_page_fault_address(struct cpu *cpu, u64 linear);
+void svm_event_inject_nmi(struct cpu *cpu);
+void svm_event_forward_interrupt(struct cpu *cpu);
+void svm_event_set_interrupt_exits(struct cpu *cpu, bool on);
+void svm_event_set_halt_exits(struct cpu *cpu, bool on);
+bool svm_event_ends_halt(struct cpu *cpu, bool sleeps);
+/* Around a run, with svm->has_events: what is offered, what was taken. */
+void svm_event_offer(struct cpu *cpu);
+void svm_event_note(struct cpu *cpu);
+/* The exit has cut short the delivery of EXITINTINFO `info`. */
+void svm_event_repeat(struct cpu *cpu, u64 info);
+/* The IRET of an NMI's handler is next. */
+void svm_event_iret_exited(struct cpu *cpu);
+
 /* svm_state.c */
 void svm_capture(struct cpu *cpu);
 void svm_reset(struct cpu *cpu);

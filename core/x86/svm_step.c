@@ -9,7 +9,7 @@
 
 void svm_step_begin(struct cpu *cpu)
 {
-	struct svm_cpu *svm = cpu->vendor;
+	struct svm_cpu *svm = svm_of(cpu);
 
 	svm->is_stepping = true;
 	svm->step_is_guests = cpu->guest.rflags & RFLAGS_TF;
@@ -24,7 +24,7 @@ void svm_step_begin(struct cpu *cpu)
  */
 bool svm_step_end(struct cpu *cpu)
 {
-	struct svm_cpu *svm = cpu->vendor;
+	struct svm_cpu *svm = svm_of(cpu);
 	bool is_through = svm->vmcb->exit_code == SVM_EXIT_DB;
 
 	svm->is_stepping = false;

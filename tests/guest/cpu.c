@@ -144,7 +144,7 @@ void control_registers_refuse_what_is_reserved(void)
 	u64 cr4 = read_cr4();
 
 	/* Nothing of CR0, nor PAE: QEMU lets go of PE while paging and of PAE
-	 * in long mode, bare as well. */
+	 * in long mode. */
 	CHECK(!try_write_cr4(cr4 | CR4_VMXE));
 	CHECK(trap_was(VECTOR_GP));
 	CHECK(!try_write_cr4(cr4 | CR4_SMXE));
