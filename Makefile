@@ -2,7 +2,9 @@
 # Sluice, all of it: `make help` lists what there is to make. Everything that
 # is made lands in build/, so `rm -rf build` undoes all of this.
 
-INTERCEPTORS ?= gate trace overlay fault crypt
+INTERCEPTORS ?= gate trace overlay fault crypt $(PLUGIN)
+# The path of one more, from outside the tree: see tools/plugin.mk.
+PLUGIN :=
 B := build
 PYTHON ?= /usr/bin/python3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || \
@@ -22,7 +24,7 @@ endif
 .DELETE_ON_ERROR:
 
 .PHONY: all run test unit fuzz system guests bench deps format lint clean \
-	help FORCE
+	plugin-test help FORCE
 all: $(B)/sluice.efi $(B)/sluicectl
 
 help:
@@ -38,7 +40,8 @@ help:
 	echo 'make format     clang-format everything'
 	echo 'make lint       includes, headers, formatting, scripts'
 	echo 'make clean      remove what was built; newlib and kernels stay'
-	echo 'INTERCEPTORS="gate trace ../mine.c"  the plug-ins compiled in'
+	echo 'INTERCEPTORS="gate trace ../mine.c"  the plug-ins compiled in; to'
+	echo '                write one, see tests/example and tools/plugin.mk'
 	echo 'V=1             show the commands'
 
 # ---- C, for the hypervisor, plug-ins, the loader and the host -----------
@@ -337,6 +340,21 @@ $(B)/host/%_test: $(B)/host/tests/unit/%_test.o \
 	$(call say,HOSTLD,$@)
 	$(CC) -fsanitize=address,undefined -o $@ $^ $($*_test_LIBS)
 
+# The test beside PLUGIN, with the driver; each TEST() in its own process.
+ifneq ($(PLUGIN),)
+PLUGIN_TEST := $(B)/host/$(basename $(notdir $(PLUGIN)))_test
+
+$(PLUGIN_TEST): $(B)/host/$(PLUGIN:.c=_test.o) \
+		$(call plugin_object,$(PLUGIN),host) \
+		$(addprefix $(B)/host/,tests/unit/test_main.o \
+		drivers/nvme/attach.o drivers/nvme/io.o libsluice.a)
+	$(call say,HOSTLD,$@)
+	$(CC) -fsanitize=address,undefined -o $@ $^
+
+plugin-test: $(PLUGIN_TEST)
+	for name in $$($< --list); do $< $$name || exit 1; done
+endif
+
 # Threads as CPUs once more, with ThreadSanitizer.
 TSAN_TESTS := $(patsubst tests/unit/%_test.c,$(B)/tsan/%_tsan,\
 	$(wildcard tests/unit/*threads_test.c))
@@ -422,7 +440,8 @@ bench:
 
 run: deps
 	$(MAKE) all
-	$(PYTHON) tools/run.py
+	SLUICE_TEST_BUILD=$(abspath $(B)) $(PYTHON) tools/run.py \
+		$(if $(PLUGIN),--conf $(PLUGIN:.c=.conf)) $(if $(DO),--do '$(DO)')
 
 deps:
 	tools/deps.sh

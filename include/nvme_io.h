@@ -9,6 +9,8 @@
  *	make INTERCEPTORS="gate trace mine"
  *	make INTERCEPTORS="gate /home/me/mine.c"
  *
+ * or from a folder of its own, with a test beside it: tests/example.
+ *
  * and takes part when sluice.conf lists it:  chain = gate, mine
  *
  * The life of a plug-in:

@@ -4,8 +4,10 @@
 
 On a terminal it is yours; otherwise a tour runs by itself and its exit status
 says whether everything was as promised. `run.py --no-svm` shows the same
-machine without Sluice.
+machine without Sluice. `--do COMMAND` runs only that in the guest, and ends as
+it does; `--conf FILE`, if there is one, is added to sluice.conf.
 """
+import argparse
 import os
 import re
 import subprocess
@@ -19,10 +21,12 @@ import kernel
 from mkdisk import MIB, Partition, bootable
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN = ROOT / "build" / "run"
 sys.path.insert(0, str(ROOT / "tests" / "system"))
 from guest import Guest                                   # noqa: E402
-from machine import Machine, base_arguments, nvme, VARIABLES  # noqa: E402
+from machine import (BUILD, VARIABLES, Machine,            # noqa: E402
+                     base_arguments, nvme)
+
+RUN = BUILD / "run"
 
 CONFIG = r"""# The demo's sluice.conf
 next = \EFI\demo\vmlinuz
@@ -82,16 +86,16 @@ def file_system(text):
         return image.read_bytes()
 
 
-def make_disk():
+def make_disk(conf):
     which = kernel.fetch("cloud-amd64")
-    print("  DISK    build/run/demo.img", flush=True)
+    print(f"  DISK    {RUN / 'demo.img'}", flush=True)
     archive = RUN / "initrd.gz"
     initramfs.build(which, archive)
     partitions = [Partition(label, 16 * MIB, file_system(text))
                   for label, text in FILES.items()]
     return bootable(RUN / "demo.img", partitions, {
-        "EFI/BOOT/BOOTX64.EFI": ROOT / "build" / "sluice.efi",
-        "EFI/sluice/sluice.conf": CONFIG.encode(),
+        "EFI/BOOT/BOOTX64.EFI": BUILD / "sluice.efi",
+        "EFI/sluice/sluice.conf": (CONFIG + conf).encode(),
         "EFI/demo/vmlinuz": which.image, "EFI/demo/initrd.gz": archive})
 
 
@@ -135,10 +139,33 @@ def is_as_promised(guest, step):
     return good
 
 
+def do(disk, cpu, command):
+    """The command's status; its output, and what Sluice says meanwhile."""
+    with Machine("demo", nvme(disk, bootindex=0), cpu=cpu) as machine:
+        guest = Guest(machine)
+        print(f"# {command}")
+        result = guest.run(command)
+        print(result.output)
+        guest.power_off()
+    return result.status
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--no-svm", action="store_true")
+    parser.add_argument("--do")
+    parser.add_argument("--conf", type=Path)
+    return parser.parse_args()
+
+
 def main():
+    words = arguments()
     RUN.mkdir(parents=True, exist_ok=True)
-    cpu = "EPYC,-svm" if "--no-svm" in sys.argv else "EPYC,+svm,+npt"
-    disk = make_disk()
+    cpu = "EPYC,-svm" if words.no_svm else "EPYC,+svm,+npt"
+    has_conf = words.conf and words.conf.exists()
+    disk = make_disk(words.conf.read_text() if has_conf else "")
+    if words.do:
+        sys.exit(do(disk, cpu, words.do))
     if sys.stdin.isatty():
         interactive(disk, cpu)
     sys.exit(1 if tour(disk, cpu) else 0)
