@@ -301,6 +301,8 @@ mmio_test_EXTRA = $(call host_core,mmio) $(call host_fakes,panic)
 mmio_threads_test_EXTRA = $(call host_core,mmio)
 cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
+paging_test_EXTRA = $(page_test_EXTRA) \
+	$(call host_core,x86/paging x86/pagetable)
 $(foreach name,pagetable mtrr linear apic smp irq emulate,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
 svm_test_EXTRA = $(call host_core,x86/svm x86/svm_event x86/svm_hide \

@@ -63,19 +63,46 @@ bool paging_fill(u64 address)
 	return filled;
 }
 
+/* Bits of CR4 that the processor has, of those that change nothing for us but
+ * what a mistake of ours can do: no page here is the user's, or global. */
+static u64 cr4_guards(void)
+{
+	u32 regs[4];
+	u64 bits = 0;
+
+	cpuid(1, 0, regs);
+	if (regs[CPUID_EDX] & CPUID_1_EDX_PSE)
+		bits |= CR4_PSE;
+	if (regs[CPUID_EDX] & CPUID_1_EDX_PGE)
+		bits |= CR4_PGE;
+	cpuid(0, 0, regs);
+	if (regs[CPUID_EAX] < 7)
+		return bits;
+	cpuid(7, 0, regs);
+	if (regs[CPUID_EBX] & CPUID_7_EBX_SMEP)
+		bits |= CR4_SMEP;
+	if (regs[CPUID_EBX] & CPUID_7_EBX_SMAP)
+		bits |= CR4_SMAP;
+	return bits;
+}
+
 /*
  * CR4 loses what the guest's kernel or firmware had switched on for itself:
- * SMAP, PCID, CET and the rest are the guest's, and kept for it elsewhere. It
- * gains SSE instructions, for plug-ins that keep the guest's registers
- * themselves.
+ * PCID, CET and the rest are the guest's, and kept for it elsewhere. It gains
+ * SSE instructions, for plug-ins that keep the guest's registers themselves.
+ *
+ * SMEP and SMAP guard us, and come after CR3: a firmware's pages may be the
+ * user's. With them, PGE and PSE the paging mode is that of most kernels, so
+ * an exit is no change of it: emulators lose all translations at each.
  */
 void paging_load(void)
 {
-	u64 cr4 = read_cr4();
+	u64 cr4 = CR4_PAE | CR4_OSFXSR |
+		  (read_cr4() & (CR4_MCE | CR4_LA57 | CR4_VMXE));
 
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
-	write_cr4(CR4_PAE | CR4_OSFXSR |
-		  (cr4 & (CR4_MCE | CR4_LA57 | CR4_VMXE)));
+	write_cr4(cr4);
 	write_cr3(page_hpa(table.root).v);
 	write_cr0(CR0_PG | CR0_PE | CR0_WP | CR0_NE | CR0_ET);
+	write_cr4(cr4 | cr4_guards());
 }
