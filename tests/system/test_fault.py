@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A drive that misbehaves as sluice.conf says, and a kernel that copes."""
+import json
 import re
 
 import pytest
@@ -16,9 +17,11 @@ fault = error=0x281 on=read {bad}
 fault = tear=3 on=write {torn}
 fault = delay=50000 on=read {slow}
 fault = delay=2000 on=write {slow}
+fault.orders = on
 """
 # MiB of the partition for each rule.
-PLACES = {"bad": 1, "torn": 2, "dropped": 3, "silent": 4, "slow": 5}
+PLACES = {"bad": 1, "torn": 2, "dropped": 3, "silent": 4, "slow": 5,
+          "ordered": 6}
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +88,34 @@ def microseconds(guest, direction, count):
 
 def test_a_rule_for_nothing_is_said(faulty):
     assert "fault: line 5: matches nothing here" in faulty.machine.log.text
+
+
+def rules(guest):
+    return json.loads(guest.check("sluicectl --json fault list"))
+
+
+def test_a_rule_comes_and_goes_while_the_system_runs(faulty):
+    guest = faulty.guest
+    before = rules(guest)
+    assert [rule["from"] for rule in before] == [
+        f"line {line}" for line in range(5, 12)]
+    guest.check(dd("ordered", "read"))
+    guest.check("sluicectl fault error=0x281 on=read PARTLABEL=open")
+    assert "No data available" in guest.refuses(dd("ordered", "read"))
+    last = rules(guest)[-1]
+    assert (last["number"], last["from"]) == (8, "order")
+    assert last["rule"] == "error=0x281 on=read PARTLABEL=open"
+    assert 1 <= last["fired"] == last["seen"]
+    assert re.search(r"^ +8 +error=0x281 on=read PARTLABEL=open +order +\d",
+                     guest.check("sluicectl fault list"), re.M)
+    guest.check("sluicectl fault clear 8")
+    guest.check(dd("ordered", "read"))
+    assert [rule["rule"] for rule in rules(guest)] == [
+        rule["rule"] for rule in before]
+
+
+def test_an_order_that_is_none_says_what_was_expected(faulty):
+    for order, why in (("drop lba=9-8", "expected lba="),
+                       ("clear 8", "expected clear, or clear NUMBER")):
+        result = faulty.guest.run(f"sluicectl fault {order}")
+        assert result.status == 3 and why in result.output

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "barrier.h"
+#include "control.h"
 #include "fake_guest.h"
 #include "fake_machine.h"
 #include "fake_nvme.h"
@@ -255,4 +256,17 @@ struct nvme_sqe guest_rw(u8 opcode, u64 lba, u32 n_lbas, void *data)
 	if (data)
 		guest_set_prps(&sqe, data, n_lbas * 512ull);
 	return sqe;
+}
+
+const char *guest_list(u32 target, void *page)
+{
+	struct nvme_sqe sqe = {
+		.opcode = CONTROL_QUESTION, .cdw10 = CONTROL_DATA_MAX / 4,
+		.cdw12 = CONTROL_MAGIC,
+		.cdw13 = CONTROL_VERSION << 16 | target,
+	};
+
+	guest_set_prps(&sqe, page, CONTROL_DATA_MAX);
+	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
+	return (char *)page + sizeof(struct control_answer);
 }

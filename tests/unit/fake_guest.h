@@ -63,6 +63,9 @@ void guest_idle(u32 ticks);
 u16 guest_run(struct guest_sq *sq, struct nvme_sqe *sqe, u32 *result);
 u16 guest_admin(u8 opcode, u32 nsid, u32 cdw10, u32 cdw11, void *data);
 
+/* A plug-in's list (control.h), in `page` until its next use. */
+const char *guest_list(u32 target, void *page);
+
 /* PRPs for a buffer of guest RAM, list pages as needed. */
 void guest_set_prps(struct nvme_sqe *sqe, void *data, u64 size);
 struct nvme_sqe guest_rw(u8 opcode, u64 lba, u32 n_lbas, void *data);

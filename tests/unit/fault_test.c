@@ -438,6 +438,55 @@ TEST(an_ordered_fault_comes_and_goes)
 	CHECK_EQ(read_at(4096), 0);
 }
 
+TEST(one_of_several_faults_is_cleared_and_the_others_go_on)
+{
+	guest_boot();
+	CHECK_EQ(fake_configure("fault.orders", "on"), 0);
+	rule("error=0x281 on=read lba=8-15");
+	start();
+	CHECK_EQ(order("error=0x280 on=write lba=99"), 0);
+	CHECK_EQ(order("error=0x281 on=read PARTLABEL=data"), 0);
+	guest_idle(1000);
+	fake_interrupt();
+	CHECK_EQ(read_at(4096), 0x281);
+	CHECK_STR(guest_list(1, buffer),
+		  "number=1\trule=error=0x281 on=read lba=8-15\tfrom=line 1\t"
+		  "seen=0\tfired=0\n"
+		  "number=2\trule=error=0x280 on=write lba=99\tfrom=order\t"
+		  "seen=0\tfired=0\n"
+		  "number=3\trule=error=0x281 on=read PARTLABEL=data\t"
+		  "from=order\tseen=1\tfired=1\n");
+	CHECK_EQ(order("clear 1"), 0);
+	guest_idle(1000);
+	fake_interrupt();
+	CHECK_EQ(read_at(8), 0);
+	CHECK_EQ(write_at(99, 1), 0x280);
+	CHECK_EQ(read_at(4097), 0x281);
+	CHECK_STR(guest_list(1, buffer),
+		  "number=1\trule=error=0x280 on=write lba=99\tfrom=order\t"
+		  "seen=1\tfired=1\n"
+		  "number=2\trule=error=0x281 on=read PARTLABEL=data\t"
+		  "from=order\tseen=2\tfired=2\n");
+}
+
+TEST(only_a_number_of_the_list_is_cleared)
+{
+	static const char *const bad[] = {
+		"clear 0", "clear 2", "clear -1", "clear 1x", "clear x",
+		"clear ", "clear  1", "clear 4294967297",
+		"clear 18446744073709551617",
+	};
+
+	start_for_orders();
+	CHECK_EQ(order("error=0x281 on=read"), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+		if (!order(bad[i]))
+			FAIL("%s", bad[i]);
+	CHECK_EQ(read_at(0), 0x281);
+	CHECK_EQ(order("clear 1"), 0);
+	CHECK_EQ(read_at(0), 0);
+}
+
 TEST(ordered_faults_outlast_a_reset)
 {
 	start_for_orders();

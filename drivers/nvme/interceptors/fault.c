@@ -10,13 +10,14 @@
  *	fault = delay=2000-50000 on=read one-in=50	slow, sometimes
  *	fault = tear=all drop on=write nth=7		written, not answered
  *	fault.seed = 42
- *	fault.orders = on		sluicectl adds some, and clears all
+ *	fault.orders = on		sluicectl adds and clears some
  *
  * The first rule that fires has the command. Each has counters and a
  * generator of its own on each controller: the same seed and the same
  * commands make the same faults.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
@@ -187,24 +188,52 @@ static u8 on_init(void *interceptor)
 
 /* ---- Orders --------------------------------------------------------- */
 
+static bool add_line(const struct fault *fault, u32 index,
+		     struct nvme_io_answer *answer)
+{
+	const struct fault_rule *rule = &fault->rules[index];
+	char from[24] = "order";
+
+	if (rule->line)
+		snprintf(from, sizeof(from), "line %u", rule->line);
+	return nvme_io_answer_line(answer, "number=%u\trule=%s\tfrom=%s\t"
+				   "seen=%lu\tfired=%lu", index + 1,
+				   rule->text, from, fault->counts[index].seen,
+				   fault->counts[index].fired);
+}
+
 static bool ask(void *interceptor, struct nvme_io_answer *answer)
 {
 	struct fault *fault = interceptor;
+	bool fits = !answer->verb;
 
-	for (u64 i = answer->first; !answer->verb && i < fault->rule_count; i++)
-		if (!nvme_io_answer_line(answer, "rule=%s\tline=%u\tseen=%lu\t"
-					 "fired=%lu", fault->rules[i].text,
-					 fault->rules[i].line,
-					 fault->counts[i].seen,
-					 fault->counts[i].fired))
-			break;
+	for (u64 i = answer->first; fits && i < fault->rule_count; i++)
+		fits = add_line(fault, (u32)i, answer);
 	return !answer->verb;
 }
 
 /* What is kept already goes on as it was to. */
-static void clear(struct fault *fault)
+static void clear_all(struct fault *fault)
 {
 	fault->rule_count = fault->extent_count = 0;
+}
+
+/* Those after it move up, with what they have counted. */
+static const char *clear_one(struct fault *fault, const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+	u32 index = (u32)number - 1, after;
+
+	if (*text < '1' || *text > '9' || *end || number > fault->rule_count)
+		return "expected clear, or clear NUMBER of the list";
+	after = --fault->rule_count - index;
+	memmove(&fault->rules[index], &fault->rules[index + 1],
+		after * sizeof(fault->rules[0]));
+	memmove(&fault->counts[index], &fault->counts[index + 1],
+		after * sizeof(fault->counts[0]));
+	fault_where_look(fault);
+	return NULL;
 }
 
 static const char *take_order(struct fault *fault, const char *text)
@@ -217,9 +246,11 @@ static const char *take_order(struct fault *fault, const char *text)
 	if (fault->is_looking)
 		return "expected the order before this one to be done";
 	if (!strcmp(text, "clear")) {
-		clear(fault);
+		clear_all(fault);
 		return NULL;
 	}
+	if (!strncmp(text, "clear ", 6))
+		return clear_one(fault, text + 6);
 	if (fault->rule_count == RULE_MAX)
 		return "expected at most 32 rules";
 	why = fault_rules_parse(&rule, text);
