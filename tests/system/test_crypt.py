@@ -2,6 +2,7 @@
 """What crypt writes is what dm-crypt reads, and the other way round: one disk
 with Sluice, then with cryptsetup in a guest without it, then with Sluice,
 which asks for a passphrase."""
+import json
 import subprocess
 from pathlib import Path
 
@@ -121,6 +122,21 @@ def check_file(guest, device, name, expected):
     assert text.split()[0] == expected
 
 
+def check_status(guest, block):
+    """Of the drive with blocks of this size: the other's volume is not on it,
+    and keys are told to nobody."""
+    device = f"/dev/{guest.controller(f'QF{block}')}"
+    volumes = json.loads(guest.check(
+        f"sluicectl --json -d {device} status"))["crypt"]
+    found = {volume["volume"]: volume for volume in volumes}
+    assert [volume["state"] for name, volume in found.items()
+            if name != f"PARTLABEL=secret{block}"] == ["not here"]
+    assert found[f"PARTLABEL=secret{block}"] == {
+        "volume": f"PARTLABEL=secret{block}", "state": "encrypted",
+        "from": found[f"PARTLABEL=secret{block}"]["from"], "ranges": 1,
+        "key_bits": len(KEYS[block]) * 8, "blocks": SIZE // block}
+
+
 def start(system):
     system.guest = Guest(system.machine)
     system.guest.check(TOOLS)
@@ -143,6 +159,7 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
     with disks.machine("keyed", disks.keyed) as system:
         guest = start(system)
         for block in KEYS:
+            check_status(guest, block)
             guest.check(f"mkfs.ext4 -q -F {secret(block)}")
             sums[block] = fill(guest, secret(block), "ours")
             guest.check(FIO.replace(OPEN, f"/dev/disk/by-partlabel/plain{block}")

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../drivers/nvme/interceptors/crypt_xts.h"
+#include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
 #include "fake_log.h"
@@ -321,6 +322,7 @@ TEST(a_disk_with_a_table_nobody_can_read_is_closed)
 	CHECK_EQ(run(NVME_CMD_DSM, 0, 1), NVME_IO_ACCESS_DENIED);
 	CHECK_EQ(run(NVME_CMD_FLUSH, 0, 1), 0);
 	CHECK(fake_log_has("is not known"));
+	CHECK(strstr(guest_list(1, buffer), "state=closed\n"));
 }
 
 TEST(two_keys_for_one_block_are_none)
@@ -333,6 +335,8 @@ TEST(two_keys_for_one_block_are_none)
 	CHECK_EQ(run(NVME_CMD_WRITE, FIRST, 1), NVME_IO_ACCESS_DENIED);
 	CHECK_EQ(run(NVME_CMD_READ, LAST, 2), NVME_IO_ACCESS_DENIED);
 	CHECK_EQ(run(NVME_CMD_WRITE, FIRST - 1, 1), 0);
+	CHECK(strstr(guest_list(1, buffer), "state=refused\n"));
+	CHECK(!strstr(guest_list(1, buffer), "state=encrypted\n"));
 }
 
 TEST(blocks_with_metadata_are_refused)
@@ -400,6 +404,36 @@ TEST(a_namespace_that_came_later_is_closed_where_it_may_have_a_volume)
 	sqe = guest_rw(NVME_CMD_WRITE, 0, 1, buffer);
 	sqe.nsid = 7;
 	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS, 0);
+}
+
+/* ---- What is told ------------------------------------------------------ */
+
+TEST(volumes_are_listed_and_keys_are_not)
+{
+	boot();
+	CHECK_EQ(line(LINE, 64), 0);
+	CHECK_EQ(line("PARTLABEL=elsewhere key-file=\\k", 32), 0);
+	make_disk();
+	enable();
+	CHECK_STR(guest_list(1, buffer),
+		  "volume=PARTLABEL=data\tfrom=line 1\tkey_bits=512\t"
+		  "ranges=1\tblocks=4096\tstate=encrypted\n"
+		  "volume=PARTLABEL=elsewhere\tfrom=line 1\tkey_bits=256\t"
+		  "ranges=0\tblocks=0\tstate=not here\n");
+}
+
+TEST(there_are_no_orders)
+{
+	struct nvme_sqe sqe = {
+		.opcode = CONTROL_ORDER, .cdw10 = 1, .cdw14 = 4,
+		.cdw12 = CONTROL_MAGIC, .cdw13 = CONTROL_VERSION << 16 | 1,
+	};
+
+	start();
+	memcpy(buffer, "open", 4);
+	guest_set_prps(&sqe, buffer, 4);
+	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL) & STATUS,
+		 CONTROL_UNKNOWN);
 }
 
 TEST(a_disk_without_a_volume_is_as_it_was)

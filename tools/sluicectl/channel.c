@@ -187,16 +187,21 @@ static void look(const void *items, u32 size, void *arg)
 			search->target = plugin->target;
 }
 
-enum result channel_find(const char *plugin, u32 *target)
+enum result channel_look_for(const char *plugin, u32 *target)
 {
 	struct search search = { .name = plugin };
 	enum result result = channel_ask_all(0, CONTROL_PLUGINS, look,
 					     &search);
 
-	if (result)
-		return result;
 	*target = search.target;
-	return *target ? RESULT_GOOD :
+	return result;
+}
+
+enum result channel_find(const char *plugin, u32 *target)
+{
+	enum result result = channel_look_for(plugin, target);
+
+	return result || *target ? result :
 		fail(RESULT_REFUSED, "%s: no plug-in of this name is at work "
 		     "on %.16s", plugin, identity.controller);
 }

@@ -10,11 +10,15 @@ static void add_lines(const void *items, u32 size, void *array)
 		output_add_lines(array, items);
 }
 
+enum result plugin_list(u32 target, json_t *array)
+{
+	return channel_ask_all(target, CONTROL_LIST, add_lines, array);
+}
+
 static enum result list(u32 target)
 {
 	json_t *lines = must(json_array());
-	enum result result = channel_ask_all(target, CONTROL_LIST, add_lines,
-					     lines);
+	enum result result = plugin_list(target, lines);
 
 	return result ? result : output(lines);
 }

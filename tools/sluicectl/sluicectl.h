@@ -58,7 +58,9 @@ enum result channel_ask_all(u32 target, u32 verb,
 					 void *arg), void *arg);
 /* RESULT_REFUSED has been said, with the reason. */
 enum result channel_order(u32 target, const char *text);
-/* RESULT_REFUSED has been said: no such plug-in is at work here. */
+/* 0: no such plug-in is at work here. */
+enum result channel_look_for(const char *plugin, u32 *target);
+/* The same; RESULT_REFUSED has been said. */
 enum result channel_find(const char *plugin, u32 *target);
 
 /* ---- output.c -------------------------------------------------------- */
@@ -72,6 +74,8 @@ void output_add_lines(json_t *array, const char *text);
 
 /* ---- plugin.c -------------------------------------------------------- */
 
+/* Adds the items of its list to an array. */
+enum result plugin_list(u32 target, json_t *array);
 /* "list", or an order to the plug-in, of whatever name. */
 enum result plugin_run(const char *name, int argc, char **argv);
 

@@ -2,10 +2,25 @@
 /* sluicectl status: the machine as Sluice sees it. */
 #include "sluicectl.h"
 
+/* Whether a disk is encrypted is asked as often as whether it is there. */
+static enum result add_crypt(json_t *object)
+{
+	json_t *lines;
+	u32 target;
+	enum result result = channel_look_for("crypt", &target);
+
+	if (result || !target)
+		return result;
+	lines = must(json_array());
+	json_object_set_new(object, "crypt", lines);
+	return plugin_list(target, lines);
+}
+
 static enum result run(int argc, char **argv)
 {
 	const struct control_status *status;
 	const void *items;
+	json_t *object;
 	enum result result;
 
 	(void)argv;
@@ -15,7 +30,7 @@ static enum result run(int argc, char **argv)
 	if (result)
 		return result;
 	status = items;
-	return output(json_pack("{s:f, s:i, s:i, s:I, s:I, s:s, s:I, s:I}",
+	object = must(json_pack("{s:f, s:i, s:i, s:I, s:I, s:s, s:I, s:I}",
 		"uptime_s", status->uptime_us / 1e6,
 		"cpus", status->cpu_count,
 		"controllers", status->controller_count,
@@ -24,9 +39,11 @@ static enum result run(int argc, char **argv)
 		"fail", status->fails_closed ? "closed" : "open",
 		"log_first", (json_int_t)status->log_first,
 		"log_end", (json_int_t)status->log_end));
+	result = add_crypt(object);
+	return result ? result : output(object);
 }
 
 const struct command status_command = {
-	.name = "status", .usage = "", .what = "uptime, memory, log",
+	.name = "status", .usage = "", .what = "uptime, memory, log, encryption",
 	.run = run,
 };

@@ -209,7 +209,7 @@ static int attach(struct nvme_host *host)
 	struct crypt *crypt;
 	phys_t phys;
 
-	if (!crypt_volumes_exist())
+	if (!crypt_volumes_get(0))
 		return 0;
 	crypt = nvme_io_alloc_pages(host, (sizeof(*crypt) + 4095) / 4096,
 				    &phys);
@@ -225,6 +225,7 @@ static int attach(struct nvme_host *host)
 		.on_identify = on_identify,
 		.wants_copy = wants_copy,
 		.on_host_data = on_host_data,
+		.control = &crypt_control,
 	};
 	nvme_io_install_interceptor(host, &crypt->interceptor);
 	return 0;

@@ -20,6 +20,7 @@
 /* With the same key for the whole life of Sluice. */
 struct volume {
 	u32 line;
+	char text[200];		/* the selector, as it was written */
 	struct nvme_io_selector selector;
 	struct xts_key key;
 };
@@ -51,11 +52,16 @@ struct crypt {
 
 int crypt_volumes_configure(u32 line, const char *key, const char *value,
 			    char *why, size_t why_size);
-bool crypt_volumes_exist(void);
+/* NULL: there are not as many. */
+const struct volume *crypt_volumes_get(u64 index);
 /* Looks for all of them; nvme_io_start_fetching_g_reqs() when it knows. */
 void crypt_volumes_find(struct crypt *crypt);
 /* Could there be one in a namespace that was not looked at? */
 bool crypt_volumes_may_be_in(struct crypt *crypt, u32 nsid);
+
+/* ---- crypt_control.c ---------------------------------------------------- */
+
+extern const struct nvme_io_control crypt_control;
 
 /* ---- crypt_data.c ------------------------------------------------------- */
 

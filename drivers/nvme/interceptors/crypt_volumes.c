@@ -54,17 +54,17 @@ static const char *find_word(const char *value)
 static const char *take_volume(struct volume *volume, const char *value)
 {
 	const char *word = find_word(value);
-	char text[200];
 	size_t length = word ? (size_t)(word - value) : 0;
 	const char *fault;
 
 	while (length && (value[length - 1] == ' ' ||
 			  value[length - 1] == '\t'))
 		length--;
-	if (!length || length >= sizeof(text))
+	if (!length || length >= sizeof(volume->text))
 		return EXPECTED;
-	snprintf(text, sizeof(text), "%.*s", (int)length, value);
-	fault = nvme_io_selector_parse(text, &volume->selector);
+	snprintf(volume->text, sizeof(volume->text), "%.*s", (int)length,
+		 value);
+	fault = nvme_io_selector_parse(volume->text, &volume->selector);
 	return fault ? fault : take_key(volume);
 }
 
@@ -92,9 +92,9 @@ int crypt_volumes_configure(u32 line, const char *key, const char *value,
 	return -1;
 }
 
-bool crypt_volumes_exist(void)
+const struct volume *crypt_volumes_get(u64 index)
 {
-	return volume_count;
+	return index < volume_count ? &volumes[index] : NULL;
 }
 
 bool crypt_volumes_may_be_in(struct crypt *crypt, u32 nsid)
