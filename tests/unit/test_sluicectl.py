@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""sluicectl on a saved trace: what it comes to, and that fio takes it."""
+"""sluicectl on a saved trace: what it comes to, and that fio takes it. Its
+manual and its completion know what it does."""
 import csv
 import io
 import json
@@ -123,3 +124,37 @@ def test_what_is_no_trace_is_refused(tmp_path):
                               text=True, capture_output=True)
         assert done.returncode == 4
         assert "not a saved trace" in done.stderr
+
+
+def complete(line):
+    """What bash offers for the last word, which may be empty."""
+    words = line.split(" ")
+    script = (f"source {ROOT}/tools/sluicectl/sluicectl.bash; "
+              f'COMP_WORDS=("$@"); COMP_CWORD={len(words) - 1}; _sluicectl; '
+              'echo "${COMPREPLY[@]}"')
+    return subprocess.run(["bash", "-c", script, "bash", *words], check=True,
+                          text=True, capture_output=True).stdout.split()
+
+
+@pytest.mark.parametrize("line, offered", [
+    ("sluicectl pan", "panic-log"), ("sluicectl -j st", "status stats"),
+    ("sluicectl --device /dev/nvme1 ga", "gate"), ("sluicectl log ", "-f"),
+    ("sluicectl trace s", "start stop save summary"),
+    ("sluicectl trace export ", "fio blkparse csv"),
+    ("sluicectl gate ", "list ro none"),
+    ("sluicectl -d /dev/nvme0 gate ro PARTU", "PARTUUID="),
+    ("sluicectl overlay c", "commit"), ("sluicectl fault cl", "clear"),
+    ("sluicectl fault drop o", "on= one-in="), ("sluicectl fault clear ", ""),
+    ("sluicectl crypt ", "list"), ("sluicectl version ", "")])
+def test_words_are_completed(line, offered):
+    assert complete(line) == offered.split()
+
+
+def test_every_command_is_in_manual_help_and_completion():
+    manual = (ROOT / "tools" / "sluicectl" / "sluicectl.8").read_text()
+    offered = {word for word in complete("sluicectl ")
+               if not word.startswith("-")}
+    helped = set(re.findall(r"^  ([a-z][a-z-]+) ", run("--help"), re.M))
+    assert helped < offered
+    for word in offered:
+        assert re.search(rf"^\.BR? \"?{word}\b", manual, re.M), word
