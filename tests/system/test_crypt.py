@@ -11,7 +11,7 @@ import kernel
 import pytest
 import sealkey
 from guest import Guest
-from lab import BUILD, CPU, NEXT, config, pattern
+from lab import BUILD, CPU, NEXT, config, once, pattern
 from machine import BOOT_DEADLINE, nvme
 from mkdisk import MIB, Disk, Partition, bootable
 from test_data import FIO, OPEN
@@ -67,7 +67,13 @@ def make_tools(image):
     image.unlink(missing_ok=True)
     subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
                    check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
-    return image
+
+
+def tools():
+    """The partition that they are on."""
+    image = BUILD / "guest" / "crypt-tools.img"
+    once(image, make_tools)
+    return Partition("tools", 160 * MIB, image.read_bytes())
 
 
 class Disks:
@@ -75,8 +81,7 @@ class Disks:
 
     def __init__(self, lab):
         self.lab = lab
-        tools = make_tools(BUILD / "guest" / "crypt-tools.img")
-        parts = [Partition("tools", 160 * MIB, tools.read_bytes())]
+        parts = [tools()]
         self.keyed = bootable(
             lab.image("crypt-keyed"), parts,
             lab.files(conf("key-file")) | keys_as_they_are())
