@@ -146,18 +146,50 @@ bool svm_event_ends_halt(struct cpu *cpu, bool sleeps)
 	return has_reason_to_wake(cpu);
 }
 
+/* -1: there is none. */
+static int highest_interrupt(const struct svm_cpu *svm)
+{
+	for (int word = 3; word >= 0; word--)
+		if (svm->acknowledged[word])
+			return 64 * word + 63 -
+			       __builtin_clzll(svm->acknowledged[word]);
+	return -1;
+}
+
+/* Over an IRET, the flags that a delivery would save are not the guest's. */
+static bool takes_interrupts(const struct cpu *cpu)
+{
+	const struct svm_cpu *svm = svm_of(cpu);
+
+	return !svm->inject && !svm->is_stepping &&
+	       (cpu->guest.rflags & RFLAGS_IF) && !svm->vmcb->interrupt_shadow;
+}
+
+/*
+ * One that can be taken is, at once. The rest is for later: a virtual
+ * interrupt waits for the guest's flag to be set, and in Bochs 2.7 does so
+ * even when it is set already.
+ */
+static void inject_interrupt(struct cpu *cpu)
+{
+	struct svm_cpu *svm = svm_of(cpu);
+	int vector = highest_interrupt(svm);
+
+	if (vector < 0 || !takes_interrupts(cpu))
+		return;
+	set_inject(svm, SVM_EVENT_VALID | vector |
+		   FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_INTR));
+	svm->acknowledged[vector / 64] &= ~BIT(vector % 64);
+}
+
 /* Puts the highest one into the VMCB; -1: there is none. */
 static int offer_interrupt(struct svm_cpu *svm)
 {
-	int word = 3, vector;
+	int vector = highest_interrupt(svm);
 
-	while (word >= 0 && !svm->acknowledged[word])
-		word--;
-	if (word < 0) {
-		svm->vmcb->interrupt_control = 0;
+	svm->vmcb->interrupt_control = 0;
+	if (vector < 0)
 		return -1;
-	}
-	vector = 64 * word + 63 - __builtin_clzll(svm->acknowledged[word]);
 	svm->vmcb->interrupt_control =
 		SVM_VIRQ_PENDING | SVM_VIRQ_PRIORITY | SVM_VIRQ_IGNORE_TPR |
 		FIELD_PREP(SVM_VIRQ_VECTOR, vector);
@@ -241,6 +273,7 @@ void svm_event_offer(struct cpu *cpu)
 	if (svm->iret_is_running && svm->nmi_is_pending)
 		svm_step_begin(cpu);
 	inject_pending_nmi(svm);
+	inject_interrupt(cpu);
 	vmcb->event_inject = svm->inject;
 	svm->offered = offer_interrupt(svm);
 	set_intercept3(vmcb, SVM_INTERCEPT_INTR, wants_interrupt_exit(svm));

@@ -233,6 +233,34 @@ TEST(an_interrupt_waits_until_the_guest_can_take_it)
 	CHECK_EQ(taken_count, 1);
 }
 
+TEST(an_interrupt_that_can_be_taken_is_injected)
+{
+	start();
+	cpu.guest.rflags = RFLAGS_IF;
+	forward(0x31);
+	forward(0xec);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(vmcb()->event_inject, SVM_EVENT_VALID | 0xec);
+	CHECK_EQ(taken_count, 1);
+	CHECK_EQ(FIELD_GET(SVM_VIRQ_VECTOR, vmcb()->interrupt_control), 0x31);
+	guest_if = true;
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken_count, 2);
+	CHECK_EQ(taken[1], 0x31);
+}
+
+TEST(nothing_is_injected_into_an_interrupt_shadow)
+{
+	start();
+	cpu.guest.rflags = RFLAGS_IF;
+	vmcb()->interrupt_shadow = 1;
+	guest_if = false;
+	forward(0x31);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(vmcb()->event_inject, 0);
+	CHECK_EQ(taken_count, 0);
+}
+
 TEST(of_two_interrupts_the_higher_goes_first_and_the_other_after_its_iret)
 {
 	start();
