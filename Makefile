@@ -171,15 +171,19 @@ $(B)/hv/objects: FORCE
 	mkdir -p $(@D)
 	echo '$(HV_OBJECTS)' | cmp -s - $@ || echo '$(HV_OBJECTS)' >$@
 
-$(B)/sluice.elf: $(HV_OBJECTS) $(NEWLIB) core/sluice.ld $(B)/hv/objects
+define link_elf
 	$(call say,LD,$@)
 	$(CC) $(HV_CFLAGS) -nostdlib -static-pie \
 		-Wl,-T,core/sluice.ld,--gc-sections \
 		-Wl,--no-dynamic-linker,-z,text,-z,norelro,-z,noexecstack \
 		-Wl,-z,max-page-size=4096,--build-id=none,--fatal-warnings \
-		-Wl,-Map,$@.map -o $@.tmp $(HV_OBJECTS) $(NEWLIB) -lgcc
+		-Wl,-Map,$@.map -o $@.tmp $(1) $(NEWLIB) -lgcc
 	tools/check-elf.sh $@.tmp
 	mv $@.tmp $@
+endef
+
+$(B)/sluice.elf: $(HV_OBJECTS) $(NEWLIB) core/sluice.ld $(B)/hv/objects
+	$(call link_elf,$(HV_OBJECTS))
 
 # ---- The loader, with the hypervisor in it --------------------------------
 
@@ -190,7 +194,7 @@ $(B)/boot/%.o: boot/%.c $(NEWLIB) | $(B)/boot/version.h
 	$(call compile,CC,$(EFI_CFLAGS) -Iinclude -I$(B)/boot)
 
 $(B)/boot/%.o: boot/%.S $(B)/boot/payload.elf
-	$(call compile,AS,-DEMBEDDED_ELF='"$(B)/boot/payload.elf"')
+	$(call compile,AS,-DEMBEDDED_ELF='"$(@D)/payload.elf"')
 
 $(B)/boot/payload.elf: $(B)/sluice.elf
 	mkdir -p $(@D)
@@ -231,6 +235,44 @@ $(B)/boot/sluice.so: $(BOOT_OBJECTS) $(B)/boot/libnettle.a
 $(B)/sluice.efi: $(B)/boot/sluice.so
 	$(call make_efi)
 
+# ---- The test build: Sluice in a machine with test devices -------------------
+# What the devices are in the way of - config cycles, registers, the clock -
+# goes by another name there, and theirs call it. Nothing else differs.
+
+DEVICE_SOURCES := $(wildcard tests/device/*.c) tests/unit/fake_gpt.c \
+	tests/unit/fake_nvme.c tests/unit/fake_nvme_command.c
+BEHIND_DEVICES := core/clock core/mmio core/pci_config
+TEST_OBJECTS := $(filter-out $(BEHIND_DEVICES:%=$(B)/hv/%.o),$(HV_OBJECTS)) \
+	$(BEHIND_DEVICES:%=$(B)/test/%.o) $(DEVICE_SOURCES:%.c=$(B)/test/%.o)
+RENAMED := clock_now_us mmio_read mmio_write mmio_read32 mmio_write32 \
+	pci_config_read pci_config_write
+
+$(B)/test/core/%.o: core/%.c $(NEWLIB)
+	$(call compile,CC,$(HV_CFLAGS) -Iinclude -Icore \
+		$(foreach name,$(RENAMED),-D$(name)=machine_$(name)))
+
+$(B)/test/tests/%.o: tests/%.c $(NEWLIB)
+	$(call compile,CC,$(HV_CFLAGS) -Itests/device -Iinclude)
+
+$(B)/test/sluice.elf: $(TEST_OBJECTS) $(NEWLIB) core/sluice.ld
+	$(call link_elf,$(TEST_OBJECTS))
+
+$(B)/test/boot/payload.elf: $(B)/test/sluice.elf
+	mkdir -p $(@D)
+	strip --strip-all -o $@ $<
+
+$(B)/test/boot/embed.o: boot/embed.S $(B)/test/boot/payload.elf
+	$(call compile,AS,-DEMBEDDED_ELF='"$(@D)/payload.elf"')
+
+TEST_BOOT_OBJECTS := $(filter-out %/embed.o,$(BOOT_OBJECTS)) \
+	$(B)/test/boot/embed.o
+
+$(B)/test/sluice.so: $(TEST_BOOT_OBJECTS) $(B)/boot/libnettle.a
+	$(call link_efi,$(TEST_BOOT_OBJECTS))
+
+$(B)/sluice-test.efi: $(B)/test/sluice.so
+	$(call make_efi)
+
 # ---- Payloads: a guest that looks at its machine ---------------------------
 
 PAYLOAD_OBJECTS := $(patsubst %,$(B)/%.o,\
@@ -247,6 +289,8 @@ $(B)/tests/payload.so: $(PAYLOAD_OBJECTS) $(B)/boot/libnettle.a
 
 $(B)/payload.efi: $(B)/tests/payload.so
 	$(call make_efi)
+
+PAYLOADS := $(B)/payload.efi $(B)/sluice-test.efi
 
 # ---- sluicectl: static, so that it runs in any Linux -----------------------
 
@@ -424,11 +468,11 @@ SYSTEM_PYTEST = $(PYTEST) -n 2 --durations=10 $(PYTEST_FLAGS)
 unit: $(UNIT_TESTS) $(TSAN_TESTS) $(B)/sluicectl
 	$(PYTEST) -q $(PYTEST_FLAGS) tests/unit
 
-system: all guests $(B)/payload.efi
+system: all guests $(PAYLOADS)
 	$(SYSTEM_PYTEST) -v tests/system
 
 test: deps
-	$(MAKE) all guests $(B)/payload.efi $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
+	$(MAKE) all guests $(PAYLOADS) $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)
 	$(SYSTEM_PYTEST) tests
 
 # Where this fails, the tests that need them say so.
@@ -464,5 +508,6 @@ clean:
 		-exec rm -rf {} + 2>/dev/null || true
 
 .SECONDARY:
--include $(shell find $(B)/hv $(B)/boot $(B)/tools $(B)/host $(B)/tsan $(B)/fuzz \
+-include $(shell find $(B)/hv $(B)/boot $(B)/test $(B)/tests $(B)/tools $(B)/host \
+	$(B)/tsan $(B)/fuzz \
 	-name '*.d' 2>/dev/null)

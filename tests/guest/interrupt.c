@@ -76,8 +76,7 @@ static void mask_pics(u8 mask)
 	__asm__ volatile("outb %0, %1" ::"a"(mask), "Nd"((u16)(PIC_MASKS + 0x80)));
 }
 
-/* Nothing interrupts but what the payload sends. */
-static void take_interrupts(void)
+void interrupts_take(void)
 {
 	apic_write(APIC_SVR, apic_read(APIC_SVR) | SOFTWARE_ENABLE);
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
@@ -87,7 +86,7 @@ static void take_interrupts(void)
 
 void interrupts_come_between_exits(void)
 {
-	take_interrupts();
+	interrupts_take();
 	trap_clear();
 	__asm__ volatile("sti");
 	for (u32 i = 1; i <= 200; i++) {
@@ -105,7 +104,7 @@ void an_interrupt_waits_for_sti(void)
 {
 	u64 after_sti;
 
-	take_interrupts();
+	interrupts_take();
 	trap_clear();
 	send_self(VECTOR);
 	for (unsigned i = 0; i < 1000; i++)

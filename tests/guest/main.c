@@ -89,7 +89,7 @@ static void count_cpus(void)
 	machine.cpu_count = count;
 }
 
-#define SLUICE_SIZE (16 << 20)	/* memory =, as it is if nothing is said */
+#define SLUICE_SIZE (64 << 20)	/* memory =, as test_payloads.py says */
 
 /* What an operating system sees of it: memory that is reserved. */
 static void find_sluice(void)
@@ -110,13 +110,15 @@ static void find_sluice(void)
 	}
 }
 
-static void take_low_page(void)
+/* NULL: there is no such memory. */
+static u8 *take_pages(UINTN count, EFI_PHYSICAL_ADDRESS below)
 {
-	EFI_PHYSICAL_ADDRESS address = 0x9ffff;
+	EFI_PHYSICAL_ADDRESS address = below - 1;
 
-	if (!EFI_ERROR(BS->AllocatePages(AllocateMaxAddress, EfiLoaderData, 1,
-					 &address)))
-		machine.low_page = (u8 *)address;
+	if (EFI_ERROR(BS->AllocatePages(AllocateMaxAddress, EfiLoaderData,
+					count, &address)))
+		return NULL;
+	return (u8 *)address;
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
@@ -124,7 +126,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	InitializeLib(image, table);
 	count_cpus();
 	find_sluice();
-	take_low_page();
+	machine.low_page = take_pages(1, 0xa0000);
+	machine.pages = take_pages(PAYLOAD_PAGES, 1ull << 32);
 	print("\nTAP version 13\n1..");
 	print_number(ARRAY_COUNT(payloads), 10);
 	print("\n");

@@ -10,7 +10,8 @@
 #include "bits.h"
 #include "types.h"
 
-/* cpu.c, memory.c, interrupt.c; startup.c last: it takes the other CPUs. */
+/* cpu.c, memory.c, interrupt.c, nvme.c; startup.c last: it takes the other
+ * CPUs. */
 #define PAYLOADS(run)                                                 \
 	run(cpuid_shows_no_virtualization)                            \
 	run(cpuid_follows_cr4)                                        \
@@ -30,6 +31,18 @@
 	run(a_second_nmi_waits_for_the_iret)                          \
 	run(interrupts_come_between_exits)                            \
 	run(an_interrupt_waits_for_sti)                               \
+	run(nvme_identifies_itself)                                   \
+	run(nvme_reads_what_was_written)                              \
+	run(nvme_follows_a_list_into_its_next_page)                   \
+	run(nvme_queues_wrap)                                         \
+	run(nvme_interrupts_once_for_a_completion)                    \
+	run(nvme_forgets_commands_when_reset)                         \
+	run(gate_refuses_by_status_and_cid)                           \
+	run(nvme_refuses_addresses_of_sluice)                         \
+	run(nvme_fails_with_queues_in_sluice)                         \
+	run(nvme_registers_bear_nonsense)                             \
+	run(nvme_registers_read_in_any_width)                         \
+	run(nvme_follows_its_bar)                                     \
 	run(a_cpu_starts_from_real_mode_to_long_mode)                 \
 	run(a_cpu_starts_again_after_another_init)                    \
 	run(all_others_start_by_broadcast)
@@ -54,10 +67,13 @@ void payload_skip(const char *why);
 
 /* ---- What payloads know of the machine ---- */
 
+#define PAYLOAD_PAGES 64
+
 struct guest_machine {
 	u32 cpu_count;
 	u64 sluice_base, sluice_size;	/* 0: not found */
 	u8 *low_page;			/* below 640 KiB, for real mode */
+	u8 *pages;			/* PAYLOAD_PAGES of them, below 4 GiB */
 };
 
 extern struct guest_machine machine;
@@ -121,6 +137,14 @@ bool try_write_cr4(u64 value);
 u32 apic_read(u32 offset);
 void apic_write(u32 offset, u32 value);
 void apic_send(u32 destination, u32 command);
+
+/* ---- pci.c: config space of the test devices, 2 or 4 bytes ---- */
+
+u32 pci_read(unsigned function, u16 offset, unsigned size);
+void pci_write(unsigned function, u16 offset, unsigned size, u32 value);
+
+/* Nothing interrupts but what the payload sends. */
+void interrupts_take(void);
 
 /* Until `*word` is `wanted`; false when that takes too long. */
 bool wait_until(const volatile u32 *word, u32 wanted);

@@ -8,15 +8,22 @@ from lab import BUILD, DISKS, config
 from mkdisk import bootable
 
 PAYLOAD = BUILD / "payload.efi"
-NEXT = {"next": r"\EFI\test\payload.efi"}
+# Sluice with test devices: a trapped region, and an NVMe controller.
+SLUICE = BUILD / "sluice-test.efi"
+GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
+KEYS = {"next": r"\EFI\test\payload.efi", "memory": 64}
 TAP = re.compile(r"^(ok|not ok) \d+ - (.*)$", re.M)
+# By the number of CPUs, so that each machine sees both paths.
+COMPLETIONS = {1: "auto", 2: "relayed", 4: "auto"}
 
 
-def payload_disk(lab, name, **keys):
-    assert PAYLOAD.exists(), f"no {PAYLOAD}: run make system"
+def payload_disk(name, cpus, **keys):
+    for path in (PAYLOAD, SLUICE):
+        assert path.exists(), f"no {path}: run make system"
     return bootable(DISKS / f"{name}.img", [],
-                    {"EFI/BOOT/BOOTX64.EFI": lab.sluice_efi,
-                     "EFI/sluice/sluice.conf": config(**NEXT, **keys),
+                    {"EFI/BOOT/BOOTX64.EFI": SLUICE,
+                     "EFI/sluice/sluice.conf": config(
+                         *GATE, completions=COMPLETIONS[cpus], **KEYS, **keys),
                      "EFI/test/payload.efi": PAYLOAD})
 
 
@@ -29,6 +36,7 @@ def check(text, cpus):
               if line.startswith(("not ok", "#"))]
     assert [r for r in results if r[0] != "ok"] == [], "\n".join(failed)
     assert len(results) == int(plan[1]), text[-2000:]
+    assert "SKIP no test device" not in text
     if cpus > 1:
         assert "SKIP one CPU" not in text
 
@@ -37,7 +45,7 @@ def check(text, cpus):
 @pytest.mark.parametrize("model", ["EPYC", "max"])
 def test_in_qemu(lab, model, cpus):
     name = f"payloads-{model}-{cpus}"
-    with lab.machine(name, payload_disk(lab, name), cpus=cpus,
+    with lab.machine(name, payload_disk(name, cpus), cpus=cpus,
                      cpu=f"{model},+svm,+npt") as system:
         system.machine.expect_end(120)
         check(system.machine.console.text, cpus)
@@ -55,6 +63,6 @@ def test_in_qemu(lab, model, cpus):
 ])
 def test_in_bochs(lab, model, cpus, apic, back_end):
     name = f"payloads-{model}-{cpus}"
-    run = bochs.run(name, payload_disk(lab, name, apic=apic), model, cpus)
+    run = bochs.run(name, payload_disk(name, cpus, apic=apic), model, cpus)
     assert back_end in run.log, run.tail()
     check(run.console, cpus)
