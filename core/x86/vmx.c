@@ -102,8 +102,23 @@ static void switch_on(struct vmx_cpu *vmx_cpu)
 	vmptrld(page_hpa(vmx_cpu->vmcs));
 }
 
+/* A VMCS begins with undefined fields, and these are looked at even where
+ * nothing is to come of them (25.11.3). */
+static void clear_unused(void)
+{
+	static const enum vmcs_field unused[] = {
+		VMCS_EXCEPTIONS, VMCS_PAGE_FAULT_MASK, VMCS_PAGE_FAULT_MATCH,
+		VMCS_CR3_TARGET_COUNT, VMCS_EXIT_MSR_STORE_COUNT,
+		VMCS_EXIT_MSR_LOAD_COUNT, VMCS_ENTRY_MSR_LOAD_COUNT,
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(unused); i++)
+		vmwrite(unused[i], 0);
+}
+
 static void set_controls(struct vmx_cpu *vmx_cpu)
 {
+	clear_unused();
 	vmx_cpu->pin = controls.pin;
 	vmx_cpu->processor = controls.processor;
 	vmwrite(VMCS_PIN, controls.pin);

@@ -124,6 +124,19 @@ void vmx_capture_guest(struct cpu *cpu)
 
 /* ---- The host, as every exit finds it ---- */
 
+/* It uses none of these, but an exit loads them. */
+static void clear_host(void)
+{
+	static const enum vmcs_field unused[] = {
+		VMCS_HOST_FS, VMCS_HOST_GS, VMCS_HOST_FS_BASE,
+		VMCS_HOST_GS_BASE, VMCS_HOST_TR_BASE, VMCS_HOST_SYSENTER_CS,
+		VMCS_HOST_SYSENTER_ESP, VMCS_HOST_SYSENTER_EIP,
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(unused); i++)
+		vmwrite(unused[i], 0);
+}
+
 void vmx_set_host(void)
 {
 	struct segment gdtr = segment_gdtr(), idtr = segment_idtr();
@@ -134,6 +147,7 @@ void vmx_set_host(void)
 	if (regs[CPUID_ECX] & CPUID_1_ECX_XSAVE)
 		cr4 |= CR4_OSXSAVE;	/* for XSETBV in the guest's place */
 	write_cr4(cr4);
+	clear_host();
 	vmwrite(VMCS_HOST_CR0, read_cr0());
 	vmwrite(VMCS_HOST_CR3, read_cr3());
 	vmwrite(VMCS_HOST_CR4, cr4);

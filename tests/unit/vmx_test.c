@@ -22,6 +22,7 @@ static struct vt_exit last;
 
 /* ---- The processor --------------------------------------------------------- */
 
+#define UNDEFINED 0xa5a5a5a5a5a5a5a5
 static u64 vmcs[0x7000];
 static u32 next_reason;		/* what the guest does next */
 static u64 next_qualification, next_event, next_vectoring;
@@ -224,7 +225,7 @@ struct segment segment_of_system(u16 selector)
 static void start(void)
 {
 	memset(&cpu, 0, sizeof(cpu));
-	memset(vmcs, 0, sizeof(vmcs));
+	memset(vmcs, (u8)UNDEFINED, sizeof(vmcs));
 	arena_used = taken_count = flush_count = iret_count = 0;
 	next_reason = VMX_REASON_NMI_WINDOW;
 	next_qualification = next_event = next_vectoring = 0;
@@ -324,6 +325,29 @@ TEST(the_host_is_known_before_the_first_entry)
 	CHECK_EQ(vmcs[VMCS_HOST_RIP], (u64)vmx_exited);
 	CHECK(vmcs[VMCS_HOST_TR]);
 	CHECK(vmcs[VMCS_HOST_CR4] & CR4_OSXSAVE);
+}
+
+/* 27.2 and 27.3: all that an entry looks at, and an exit loads. */
+TEST(no_field_that_is_used_is_left_undefined)
+{
+	static const struct {
+		u32 first, count;
+	} ranges[] = {
+		{ VMCS_VPID, 1 }, { VMCS_GUEST_ES, 8 }, { VMCS_HOST_ES, 7 },
+		{ VMCS_IO_MAP_A, 3 }, { VMCS_EPTP, 1 }, { VMCS_LINK, 4 },
+		{ VMCS_HOST_PAT, 2 }, { VMCS_PIN, 12 },
+		{ VMCS_PROCESSOR2, 1 }, { VMCS_GUEST_ES_LIMIT, 18 },
+		{ VMCS_GUEST_INTERRUPTIBILITY, 2 },
+		{ VMCS_GUEST_SYSENTER_CS, 1 }, { VMCS_HOST_SYSENTER_CS, 1 },
+		{ VMCS_CR0_MASK, 4 }, { VMCS_GUEST_CR0, 20 },
+		{ VMCS_HOST_CR0, 10 }, { VMCS_HOST_RIP, 1 },
+	};
+
+	start();
+	run(VMX_REASON_CPUID);
+	for (size_t i = 0; i < ARRAY_COUNT(ranges); i++)
+		for (u32 j = 0; j < ranges[i].count; j++)
+			CHECK(vmcs[ranges[i].first + 2 * j] != UNDEFINED);
 }
 
 TEST(an_init_leaves_the_state_of_table_10_1)
