@@ -7,14 +7,21 @@
 
 static u64 start;
 static u64 us_per_tick_32;	/* fraction of 2^32 */
+static u64 tsc_mhz;
 
 void clock_init(u64 tsc_hz)
 {
 	start = rdtsc();
+	tsc_mhz = tsc_hz / 1000000 + 1;
 	us_per_tick_32 = (1000000ull << 32) / MAX(tsc_hz, 1000000ull);
 }
 
 u64 clock_now_us(void)
 {
 	return (unsigned __int128)(rdtsc() - start) * us_per_tick_32 >> 32;
+}
+
+u64 clock_ticks(u64 us)
+{
+	return us * tsc_mhz;
 }

@@ -39,6 +39,11 @@ bool timer_is_pending(void)
 	return READ_ONCE(next_us) != NEVER;
 }
 
+u64 timer_next_us(void)
+{
+	return READ_ONCE(next_us);
+}
+
 static struct timer *take_due(u64 now_us)
 {
 	struct timer *due = NULL;

@@ -7,6 +7,9 @@
 
 u64 clock_now_us(void);
 
+/* The TSC's ticks in that time, or a few more. */
+u64 clock_ticks(u64 us);
+
 static inline u64 clock_deadline_us(u64 from_now_us)
 {
 	return clock_now_us() + from_now_us;

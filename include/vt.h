@@ -144,7 +144,8 @@ struct vt {
 	 * ends_halt() lets in for a moment what is pending, or sleeps until
 	 * something comes, and says whether the guest's wait is over: an
 	 * interrupt that it can take is there, acknowledged, or an NMI has
-	 * come. NULL, both: timers are found at other exits.
+	 * come. NULL, both: run() itself ends when a timer is due, if the
+	 * processor can do that.
 	 */
 	void (*set_halt_exits)(struct cpu *cpu, bool on);
 	bool (*ends_halt)(struct cpu *cpu, bool sleeps);

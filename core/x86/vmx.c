@@ -56,6 +56,7 @@ static const char *probe(void)
 
 static int init(void)
 {
+	vmx_timer_init(&controls);
 	io_map = page_alloc(VMX_IO_MAP_PAGES);
 	if (!io_map)
 		return -ENOMEM;
@@ -238,6 +239,11 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	case VMX_REASON_INTERRUPT_WINDOW:
 	case VMX_REASON_NMI_WINDOW:
 		break;		/* open: what waits is offered again */
+	case VMX_REASON_TIMER:
+		break;		/* every exit looks at the timers */
+	case VMX_REASON_MWAIT:
+		skip(cpu, exit->length);
+		break;
 	case VMX_REASON_INIT:
 		exit->reason = VT_EXIT_INIT;
 		break;
@@ -325,6 +331,7 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 		vmx_set_host();
 	vmx_cpu->has_host = true;
 	vmx_event_offer(cpu);
+	vmx_timer_load(vmx_cpu);
 	load_guest(cpu, vmx_cpu);
 	entry = vmx_run(cpu, vmx_cpu->is_launched, &cpu->host_nmi);
 	exit->reason = VT_EXIT_HANDLED;

@@ -43,10 +43,14 @@ void invvpid_single(u16 vpid);
 struct vmx_controls {
 	u32 pin, processor, processor2, exit, entry;
 	bool has_1g_pages, has_xsaves;
+	bool has_timer;
 };
 
 /* NULL, or what is missing. */
 const char *vmx_control_init(struct vmx_controls *controls);
+/* Bits that come and go. */
+void vmx_set_pin(struct vmx_cpu *vmx_cpu, u32 bit, bool on);
+void vmx_set_processor(struct vmx_cpu *vmx_cpu, u32 bit, bool on);
 
 /* vmx_state.c */
 void vmx_capture_guest(struct cpu *cpu);
@@ -71,6 +75,11 @@ void vmx_event_offer(struct cpu *cpu);
 void vmx_event_repeat(struct cpu *cpu);
 /* An IRET has faulted, if the qualification says so. */
 void vmx_event_after_iret(struct cpu *cpu, u64 qualification);
+
+/* vmx_timer.c */
+void vmx_timer_init(const struct vmx_controls *controls);
+/* Before an entry. */
+void vmx_timer_load(struct vmx_cpu *vmx_cpu);
 
 /* vmx_hide.c */
 int vmx_hide_init(void);

@@ -6,25 +6,9 @@
 #include "spec/x86.h"
 #include "vmx_cpu.h"
 
-static void set_processor(struct vmx_cpu *vmx_cpu, u32 bit, bool on)
-{
-	u32 wanted = on ? vmx_cpu->processor | bit : vmx_cpu->processor & ~bit;
-
-	if (wanted == vmx_cpu->processor)
-		return;
-	vmx_cpu->processor = wanted;
-	vmwrite(VMCS_PROCESSOR, wanted);
-}
-
 void vmx_event_set_interrupt_exits(struct cpu *cpu, bool on)
 {
-	struct vmx_cpu *vmx_cpu = vmx_of(cpu);
-
-	if (on)
-		vmx_cpu->pin |= VMX_PIN_INTERRUPT;
-	else
-		vmx_cpu->pin &= ~VMX_PIN_INTERRUPT;
-	vmwrite(VMCS_PIN, vmx_cpu->pin);
+	vmx_set_pin(vmx_of(cpu), VMX_PIN_INTERRUPT, on);
 }
 
 static u32 event(enum vmx_event_type type, u8 vector)
@@ -63,8 +47,8 @@ static void offer_nmi(struct vmx_cpu *vmx_cpu)
 		vmx_cpu->inject = event(VMX_EVENT_NMI, VECTOR_NMI);
 		vmx_cpu->nmi_is_pending = false;
 	}
-	set_processor(vmx_cpu, VMX_PROCESSOR_NMI_WINDOW,
-		      vmx_cpu->nmi_is_pending);
+	vmx_set_processor(vmx_cpu, VMX_PROCESSOR_NMI_WINDOW,
+			  vmx_cpu->nmi_is_pending);
 }
 
 /* Acknowledged by the exit: the guest's, as soon as it can take it. A second
@@ -103,7 +87,8 @@ static void offer_interrupt(struct cpu *cpu, struct vmx_cpu *vmx_cpu)
 		vmx_cpu->acknowledged[vector / 64] &= ~BIT(vector % 64);
 		vector = highest(vmx_cpu->acknowledged);
 	}
-	set_processor(vmx_cpu, VMX_PROCESSOR_INTERRUPT_WINDOW, vector >= 0);
+	vmx_set_processor(vmx_cpu, VMX_PROCESSOR_INTERRUPT_WINDOW,
+			  vector >= 0);
 }
 
 void vmx_event_offer(struct cpu *cpu)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import acpi
 from machine import LOGS, Trouble
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
@@ -28,6 +29,7 @@ ignore_bad_msrs=1
 memory: guest=512, host=512
 romimage: file="{firmware}", address=0xffe00000, options=none
 vgaromimage: file="{video}"
+optromimage1: file="{folder}/rom", address={rom:#x}
 pci: enabled=1, chipset=i440fx
 ata0: enabled=true, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path="{disk}", mode=flat
@@ -68,22 +70,24 @@ class Run:
                           *self.bochs.splitlines()[-8:]])
 
 
-def run(name, disk, model, cpus=1):
-    """From power-on until the machine switches itself off."""
+def run(name, disk, model, cpus=1, deadline=DEADLINE):
+    """From power-on until the machine switches itself off. The firmware does
+    not look at the ROM: a kernel does that is told to."""
     folder = LOGS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "bochsrc").write_text(SETTINGS.format(
         model=model, cpus=cpus, firmware=FIRMWARE, video=VIDEO,
-        disk=disk.path, folder=folder))
+        disk=disk.path, folder=folder, rom=acpi.BASE))
+    (folder / "rom").write_bytes(acpi.rom(cpus))
     (folder / "go").write_text("c\n")        # to its debugger's prompt
     Path(f"{disk.path}.lock").unlink(missing_ok=True)
     try:
         subprocess.run([*ALONE, "bochs-bin", "-q", "-f", folder / "bochsrc",
                         "-rc", folder / "go"], stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       timeout=DEADLINE, check=False)
+                       timeout=deadline, check=False)
     except subprocess.TimeoutExpired:
-        raise Trouble(f"{name}: still on after {DEADLINE} s\n"
+        raise Trouble(f"{name}: still on after {deadline} s\n"
                       f"{Run(folder).tail()}") from None
     return Run(folder)

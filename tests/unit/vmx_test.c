@@ -33,8 +33,9 @@ static size_t flush_count, iret_count;
 static u64 xcr0;
 static u64 msr_value, feature_control, cr2;
 static u64 ept_capability;
-static u32 processor2_may;
+static u32 pin_may, processor2_may;
 static bool has_vmx;
+static u64 timer_us;		/* of the next timer, or ~0 */
 
 u64 vmread(enum vmcs_field field)
 {
@@ -117,7 +118,7 @@ u64 rdmsr(u32 index)
 	case MSR_VMX_BASIC:
 		return VMX_BASIC_TRUE | 6ull << 50 | 0x2b;
 	case MSR_VMX_TRUE_PIN:
-		return 0x7f00000016;
+		return (u64)pin_may << 32 | 0x16;
 	case MSR_VMX_TRUE_PROCESSOR:
 		return 0xfff9fffe04006172;
 	case MSR_VMX_PROCESSOR2:
@@ -128,6 +129,8 @@ u64 rdmsr(u32 index)
 		return 0x3ffff000011fb;
 	case MSR_VMX_EPT:
 		return ept_capability;
+	case MSR_VMX_MISC:
+		return 5;
 	case MSR_VMX_CR0_FIXED0:
 		return CR0_PE | CR0_NE | CR0_PG;
 	case MSR_VMX_CR4_FIXED0:
@@ -199,6 +202,11 @@ void mtrr_init(void) { }
 enum mtrr_type mtrr_type(u64 address) { return MTRR_WRITE_BACK; }
 bool mtrr_is_msr(u32 index) { return index == MSR_MTRR_DEFAULT; }
 
+u64 clock_now_us(void) { return 1000; }
+u64 clock_ticks(u64 us) { return 3200 * us; }
+bool timer_is_pending(void) { return timer_us != ~0ull; }
+u64 timer_next_us(void) { return timer_us; }
+
 struct segment segment_gdtr(void)
 {
 	return (struct segment){ .base = 0x7000, .limit = 0x47 };
@@ -232,7 +240,9 @@ static void start(void)
 	nmi_comes_first = false;
 	feature_control = xcr0 = type_updates = 0;
 	has_vmx = true;
+	pin_may = 0x7f;
 	processor2_may = ~0u;
+	timer_us = ~0ull;
 	ept_capability = 0xf0106334141;
 	CHECK(!vmx.probe());
 	CHECK_EQ(vmx.init(), 0);
@@ -560,6 +570,67 @@ TEST(stepping_over_an_emulated_instruction_traps)
 	CHECK(!(cpu.guest.rflags & RFLAGS_RF));
 	CHECK(!is_blocked(VMX_BLOCKED_BY_STI));
 	CHECK(vmcs[VMCS_GUEST_PENDING_DEBUG] & VMX_PENDING_BS);
+}
+
+/* ---- Timers -------------------------------------------------------------------------- */
+
+static bool timer_is_on(void)
+{
+	return vmcs[VMCS_PIN] & VMX_PIN_TIMER;
+}
+
+TEST(a_timer_ends_the_guests_run)
+{
+	start();
+	run(VMX_REASON_CPUID);
+	CHECK(!timer_is_on());
+	timer_us = 1500;
+	CHECK_EQ(run(VMX_REASON_TIMER), VT_EXIT_HANDLED);
+	CHECK(timer_is_on());
+	/* 500 us of 3200 ticks, in units of 2^5 ticks. */
+	CHECK_EQ(vmcs[VMCS_TIMER], 500 * 100 + 1);
+	timer_us = ~0ull;
+	run(VMX_REASON_CPUID);
+	CHECK(!timer_is_on());
+}
+
+TEST(a_timer_that_is_due_or_far_away_fits)
+{
+	start();
+	timer_us = 999;
+	run(VMX_REASON_CPUID);
+	CHECK_EQ(vmcs[VMCS_TIMER], 1);
+	timer_us = ~0ull - 1;
+	run(VMX_REASON_CPUID);
+	CHECK(timer_is_on());
+	CHECK(vmcs[VMCS_TIMER] <= ~0u);
+}
+
+/* In whose deeper states that timer would stand still (26.5.1). */
+TEST(mwait_exits_while_a_timer_is_set)
+{
+	start();
+	CHECK(!(vmcs[VMCS_PROCESSOR] & VMX_PROCESSOR_MWAIT));
+	timer_us = 1500;
+	cpu.guest.rip = 0x1000;
+	CHECK_EQ(run(VMX_REASON_MWAIT), VT_EXIT_HANDLED);
+	CHECK(vmcs[VMCS_PROCESSOR] & VMX_PROCESSOR_MWAIT);
+	CHECK_EQ(cpu.guest.rip, 0x1003);
+	timer_us = ~0ull;
+	run(VMX_REASON_CPUID);
+	CHECK(!(vmcs[VMCS_PROCESSOR] & VMX_PROCESSOR_MWAIT));
+}
+
+TEST(without_a_preemption_timer_the_guest_just_runs)
+{
+	start();
+	pin_may &= ~(u32)VMX_PIN_TIMER;
+	CHECK(!vmx.probe());
+	CHECK_EQ(vmx.init(), 0);
+	timer_us = 1500;
+	run(VMX_REASON_CPUID);
+	CHECK(!timer_is_on());
+	CHECK(!(vmcs[VMCS_PROCESSOR] & VMX_PROCESSOR_MWAIT));
 }
 
 /* ---- Exits --------------------------------------------------------------------------- */
