@@ -352,7 +352,8 @@ $(foreach name,pagetable mtrr linear apic smp irq emulate,\
 svm_test_EXTRA = $(call host_core,x86/svm x86/svm_event x86/svm_hide \
 	x86/svm_redirect x86/svm_state x86/svm_step x86/segment)
 insn_oracle_test_EXTRA = $(B)/host/tests/unit/insn_trial.o
-vmx_test_EXTRA = $(call host_core,x86/vmx x86/vmx_control x86/vmx_dump \
+vmx_test_EXTRA = $(call host_fakes,panic) $(call host_core,\
+	x86/vmx x86/vmx_control x86/vmx_dump \
 	x86/vmx_event x86/vmx_hide x86/vmx_state x86/vmx_timer)
 startup_threads_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)
 partition_test_EXTRA = $(call host_fakes,nvme_io)

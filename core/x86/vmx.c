@@ -185,12 +185,32 @@ static void decode_msr(const struct cpu *cpu, bool is_write,
 	exit->msr.is_write = is_write;
 }
 
-static void decode_unknown(u32 reason, struct vt_exit *exit)
+/*
+ * A switch of tasks by hardware, which no 64-bit mode has, always exits
+ * (26.4.2) and is not emulated: it fails as one to a TSS that is none. For a
+ * double fault that is one fault too many.
+ */
+static void task_switch_exited(struct cpu *cpu, struct vt_exit *exit)
 {
-	exit->reason = VT_EXIT_UNKNOWN;
-	exit->raw[0] = reason;
-	exit->raw[1] = vmread(VMCS_QUALIFICATION);
-	exit->raw[2] = vmread(VMCS_GUEST_PHYSICAL);
+	u32 vectoring = vmread(VMCS_VECTORING);
+	u32 selector = FIELD_GET(VMX_TASK_SELECTOR, vmread(VMCS_QUALIFICATION));
+
+	log_limited(LOG_WARN, "cpu%u: task switch to %#x at %#llx: #TS",
+		    cpu->index, selector, (unsigned long long)cpu->guest.rip);
+	if ((vectoring & VMX_EVENT_VALID) &&
+	    FIELD_GET(VMX_EVENT_TYPE, vectoring) == VMX_EVENT_EXCEPTION &&
+	    FIELD_GET(VMX_EVENT_VECTOR, vectoring) == VECTOR_DF)
+		exit->reason = VT_EXIT_SHUTDOWN;
+	else
+		vmx_event_inject_exception(cpu, VECTOR_TS, true, selector);
+}
+
+/* What no control asks for, and no instruction makes on its own. */
+static _Noreturn void unexpected(u64 reason)
+{
+	vmx_dump();
+	panic("VMX: exit %#llx, at %#llx", (unsigned long long)reason,
+	      (unsigned long long)vmread(VMCS_GUEST_PHYSICAL));
 }
 
 /* The exit has it no more, and neither has the guest seen it (28.5.5). */
@@ -251,6 +271,9 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 		exit->reason = VT_EXIT_STARTUP;
 		exit->startup_vector = vmread(VMCS_QUALIFICATION);
 		break;
+	case VMX_REASON_TASK_SWITCH:
+		task_switch_exited(cpu, exit);
+		break;
 	case VMX_REASON_CPUID:
 		exit->reason = VT_EXIT_CPUID;
 		break;
@@ -277,10 +300,12 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	case VMX_REASON_VMCALL ... VMX_REASON_VMXON:
 	case VMX_REASON_INVEPT:
 	case VMX_REASON_INVVPID:
+	case VMX_REASON_SEAMCALL:
+	case VMX_REASON_TDCALL:
 		exit->reason = VT_EXIT_HIDDEN;
 		break;
 	default:
-		decode_unknown(reason, exit);
+		unexpected(reason);
 	}
 }
 
@@ -353,7 +378,8 @@ static void skip(struct cpu *cpu, unsigned length)
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 		vmread(VMCS_GUEST_INTERRUPTIBILITY) &
 			~(VMX_BLOCKED_BY_STI | VMX_BLOCKED_BY_MOV_SS));
-	if (cpu->guest.rflags & RFLAGS_TF)
+	if ((cpu->guest.rflags & RFLAGS_TF) &&
+	    !(vmread(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
 		vmwrite(VMCS_GUEST_PENDING_DEBUG,
 			vmread(VMCS_GUEST_PENDING_DEBUG) | VMX_PENDING_BS);
 }

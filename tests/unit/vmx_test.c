@@ -12,6 +12,7 @@
 #include "../../core/x86/smp.h"
 #include "../../core/x86/vmx.h"
 #include "../../core/x86/vmx_cpu.h"
+#include "fake_panic.h"
 #include "log.h"
 #include "page.h"
 #include "spec/x86.h"
@@ -572,6 +573,15 @@ TEST(stepping_over_an_emulated_instruction_traps)
 	CHECK(vmcs[VMCS_GUEST_PENDING_DEBUG] & VMX_PENDING_BS);
 }
 
+TEST(stepping_from_branch_to_branch_does_not)
+{
+	start();
+	cpu.guest.rflags = RFLAGS_TF;
+	vmcs[VMCS_GUEST_DEBUGCTL] = DEBUGCTL_BTF;
+	vmx.skip(&cpu, 3);
+	CHECK_EQ(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
+}
+
 /* ---- Timers -------------------------------------------------------------------------- */
 
 static bool timer_is_on(void)
@@ -668,7 +678,51 @@ TEST(instructions_of_vmx_are_hidden)
 	CHECK_EQ(run(VMX_REASON_INVEPT), VT_EXIT_HIDDEN);
 	CHECK_EQ(run(VMX_REASON_INVVPID), VT_EXIT_HIDDEN);
 	CHECK_EQ(run(VMX_REASON_GETSEC), VT_EXIT_HIDDEN);
-	CHECK_EQ(run(9), VT_EXIT_UNKNOWN);
+	CHECK_EQ(run(VMX_REASON_SEAMCALL), VT_EXIT_HIDDEN);
+	CHECK_EQ(run(VMX_REASON_TDCALL), VT_EXIT_HIDDEN);
+}
+
+static void misconfigure(void)
+{
+	run(VMX_REASON_EPT_MISCONFIGURATION);
+}
+
+static void exit_for_nothing(void)
+{
+	run(VMX_REASON_HLT);
+}
+
+static void enter_badly(void)
+{
+	run(VMX_REASON_ENTRY_FAILED | 33);
+}
+
+TEST(what_only_a_mistake_of_ours_brings_about_is_a_panic)
+{
+	start();
+	CHECK_PANICS(misconfigure);
+	CHECK_PANICS(exit_for_nothing);
+	CHECK_PANICS(enter_badly);
+}
+
+TEST(a_task_switch_fails_as_one_to_an_invalid_tss)
+{
+	start();
+	next_qualification = 2ull << 30 | 0x28;		/* a far JMP */
+	CHECK_EQ(run(VMX_REASON_TASK_SWITCH), VT_EXIT_HANDLED);
+	run(VMX_REASON_CPUID);
+	CHECK_EQ(taken[0], VECTOR_TS);
+	CHECK_EQ(vmcs[VMCS_ENTRY_ERROR], 0x28);
+}
+
+TEST(a_task_switch_for_a_double_fault_is_a_shutdown)
+{
+	start();
+	next_qualification = 3ull << 30 | 0x28;
+	next_vectoring = VMX_EVENT_VALID | VMX_EVENT_HAS_ERROR |
+			 FIELD_PREP(VMX_EVENT_TYPE, VMX_EVENT_EXCEPTION) |
+			 VECTOR_DF;
+	CHECK_EQ(run(VMX_REASON_TASK_SWITCH), VT_EXIT_SHUTDOWN);
 }
 
 TEST(vmx_is_in_no_cpuid_and_no_msr)
