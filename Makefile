@@ -347,7 +347,7 @@ cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
 paging_test_EXTRA = $(page_test_EXTRA) \
 	$(call host_core,x86/paging x86/pagetable)
-$(foreach name,pagetable mtrr linear apic smp irq emulate,\
+$(foreach name,pagetable mtrr linear apic smp irq emulate vt,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
 svm_test_EXTRA = $(call host_core,x86/svm x86/svm_event x86/svm_hide \
 	x86/svm_redirect x86/svm_state x86/svm_step x86/segment)

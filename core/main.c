@@ -79,6 +79,7 @@ static int prepare_machine(struct boot_info *info)
 
 static long prepare(struct boot_info *info)
 {
+	char vendor[CPU_VENDOR_SIZE];
 	int error;
 
 	clock_init(info->tsc_hz);
@@ -97,6 +98,8 @@ static long prepare(struct boot_info *info)
 	error = prepare_machine(info);
 	if (error)
 		return explain(info, "could not prepare the machine", error);
+	cpu_vendor(vendor);
+	log_info("CPUID says %s, %s", vendor, vt->means);
 	log_info("%s, %u CPUs, %u MiB at %#llx", vt->name, info->cpu_count,
 		 info->config.memory_mib,
 		 (unsigned long long)info->memory_base);

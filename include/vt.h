@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The seam to the processor's virtualization: SVM today, VMX beside it
- * later. Everything that knows a vendor stands behind `struct vt`; everyone
+ * The seam to the processor's virtualization: AMD's SVM or Intel's VMX.
+ * Everything that knows a vendor stands behind `struct vt`; everyone
  * else sees exits by reason and a guest CPU by its registers.
  */
 #ifndef SLUICE_VT_H
@@ -82,6 +82,7 @@ struct slat_format {
 
 struct vt {
 	const char *name;
+	const char *means;	/* what of the processor's it needs, and has */
 	const struct slat_format *slat;
 	unsigned (*slat_levels)(void);
 	bool (*slat_has_1g_pages)(void);
@@ -181,7 +182,8 @@ struct vt {
 /* The back end of this machine, set by vt_select(). */
 extern const struct vt *vt;
 
-/* NULL, or why this CPU cannot be virtualized and what may help. */
+/* NULL, or why this CPU cannot be virtualized and what may help, until the
+ * next call. */
 const char *vt_select(void);
 
 #endif

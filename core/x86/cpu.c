@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The processors: their areas, and the moment each becomes a guest. */
 #include <errno.h>
+#include <string.h>
 
 #include "cpu.h"
 #include "apic.h"
@@ -77,6 +78,17 @@ bool cpu_has_1g_pages(void)
 
 	cpuid(0x80000001, 0, regs);
 	return regs[CPUID_EDX] & CPUID_80000001_EDX_PAGE1GB;
+}
+
+void cpu_vendor(char name[CPU_VENDOR_SIZE])
+{
+	u32 regs[4];
+
+	cpuid(0, 0, regs);
+	memcpy(name, &regs[CPUID_EBX], 4);
+	memcpy(name + 4, &regs[CPUID_EDX], 4);
+	memcpy(name + 8, &regs[CPUID_ECX], 4);
+	name[12] = 0;
 }
 
 /* Our map is one to one, so it ends with the lower half of the canonical

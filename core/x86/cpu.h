@@ -89,6 +89,11 @@ bool xsetbv_safe(u32 index, u64 value);
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 void cpuid(u32 leaf, u32 subleaf, u32 regs[4]);
 
+#define CPU_VENDOR_SIZE 13
+
+/* "GenuineIntel". */
+void cpu_vendor(char name[CPU_VENDOR_SIZE]);
+
 u64 rdtsc(void);
 
 /* To memory, where a reset does not reach. */

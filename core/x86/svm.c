@@ -323,6 +323,7 @@ static const struct slat_format format = {
 
 const struct vt svm = {
 	.name = "AMD SVM",
+	.means = "SVM with nested paging",
 	.slat = &format,
 	.slat_levels = slat_levels,
 	.slat_has_1g_pages = cpu_has_1g_pages,

@@ -7,6 +7,7 @@
  * Sections: Intel SDM vol. 3.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -45,17 +46,27 @@ static bool is_there(void)
 static const char *probe(void)
 {
 	u64 feature_control = rdmsr(MSR_FEATURE_CONTROL);
+	static char why_not[80];
+	const char *missing;
 
 	if ((feature_control & FEATURE_CONTROL_LOCK) &&
 	    !(feature_control & FEATURE_CONTROL_VMX))
 		return "VMX (VT-x) is disabled: switch it on in the firmware setup";
-	if (vmx_control_init(&controls))
-		return "this processor's VMX has no EPT with unrestricted guest";
-	return NULL;
+	missing = vmx_control_init(&controls);
+	if (!missing)
+		return NULL;
+	snprintf(why_not, sizeof(why_not), "this processor's VMX has no %s",
+		 missing);
+	return why_not;
 }
 
 static int init(void)
 {
+	log_debug("vmx: pin %#x, processor %#x %#x, exit %#x, entry %#x%s%s",
+		  controls.pin, controls.processor, controls.processor2,
+		  controls.exit, controls.entry,
+		  controls.has_1g_pages ? ", 1 GiB pages" : "",
+		  controls.has_timer ? ", preemption timer" : "");
 	vmx_timer_init(&controls);
 	io_map = page_alloc(VMX_IO_MAP_PAGES);
 	if (!io_map)
@@ -441,6 +452,7 @@ static const struct slat_format format = {
 
 const struct vt vmx = {
 	.name = "Intel VMX",
+	.means = "VMX with EPT and unrestricted guest",
 	.slat = &format,
 	.slat_levels = slat_levels,
 	.slat_has_1g_pages = slat_has_1g_pages,

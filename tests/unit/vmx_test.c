@@ -289,17 +289,46 @@ TEST(what_is_missing_is_told)
 	CHECK(strstr(vmx.probe(), "firmware setup"));
 	feature_control |= FEATURE_CONTROL_VMX;
 	CHECK(!vmx.probe());
-	processor2_may = ~(u32)VMX_PROCESSOR2_UNRESTRICTED;
-	CHECK(strstr(vmx.probe(), "unrestricted"));
-	processor2_may = ~0u;
 	ept_capability &= ~VMX_EPT_INVEPT;
-	CHECK(vmx.probe());
+	CHECK(strstr(vmx.probe(), "no EPT with"));
+}
+
+TEST(an_older_processor_is_told_what_it_lacks)
+{
+	start();
+	processor2_may = ~(u32)VMX_PROCESSOR2_UNRESTRICTED;
+	CHECK_STR(vmx.probe(),
+		  "this processor's VMX has no unrestricted guest");
+	processor2_may = ~(u32)VMX_PROCESSOR2_VPID;
+	CHECK_STR(vmx.probe(), "this processor's VMX has no VPID");
+	processor2_may = 0;
+	CHECK_STR(vmx.probe(), "this processor's VMX has no EPT");
+	processor2_may = ~0u;
+	pin_may &= ~(u32)VMX_PIN_VIRTUAL_NMI;
+	CHECK_STR(vmx.probe(), "this processor's VMX has no virtual NMIs");
+}
+
+TEST(without_1_gib_pages_there_are_smaller_ones)
+{
+	start();
+	CHECK(vmx.slat_has_1g_pages());
+	ept_capability &= ~VMX_EPT_1G;
+	CHECK(!vmx.probe());
+	CHECK(!vmx.slat_has_1g_pages());
 }
 
 TEST(a_register_that_firmware_left_unlocked_is_locked)
 {
 	start();
 	CHECK_EQ(feature_control, FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
+}
+
+TEST(a_register_that_firmware_has_locked_is_left_alone)
+{
+	start();
+	feature_control = FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
+	CHECK(!vmx.probe());
+	vmx.capture(&cpu);	/* its wrmsr() insists on no lock */
 }
 
 TEST(what_only_some_processors_have_is_used_where_it_is)
