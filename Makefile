@@ -316,8 +316,8 @@ PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/x86/insn_cache.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
-# fake_pci.c is a second machine beside fake_machine.c, never both.
-FAKES := $(filter-out tests/unit/fake_pci.c,$(wildcard tests/unit/fake_*.c))
+# fake_pci.c and fake_vmx.c are machines beside fake_machine.c, never both.
+FAKES := $(filter-out %fake_pci.c %fake_vmx.c,$(wildcard tests/unit/fake_*.c))
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 	$(wildcard tests/unit/*_test.c))
@@ -352,9 +352,10 @@ $(foreach name,pagetable mtrr linear apic smp irq emulate vt,\
 svm_test_EXTRA = $(call host_core,x86/svm x86/svm_event x86/svm_hide \
 	x86/svm_redirect x86/svm_state x86/svm_step x86/segment)
 insn_oracle_test_EXTRA = $(B)/host/tests/unit/insn_trial.o
-vmx_test_EXTRA = $(call host_fakes,panic) $(call host_core,\
+vmx_test_EXTRA = $(call host_fakes,panic vmx) $(call host_core,\
 	x86/vmx x86/vmx_control x86/vmx_dump \
 	x86/vmx_event x86/vmx_hide x86/vmx_state x86/vmx_timer)
+vmx_event_test_EXTRA = $(vmx_test_EXTRA)
 startup_threads_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
