@@ -26,6 +26,8 @@ void vmx_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,
 	if (has_error && (vmread(VMCS_GUEST_CR0) & CR0_PE))
 		vmx_cpu->inject |= VMX_EVENT_HAS_ERROR;
 	vmx_cpu->inject_error = error;
+	/* All of them are faults (18.3.1.1); an entry leaves that to us. */
+	cpu->guest.rflags |= RFLAGS_RF;
 }
 
 void vmx_event_set_page_fault_address(struct cpu *cpu, u64 linear)
@@ -38,12 +40,16 @@ void vmx_event_inject_nmi(struct cpu *cpu)
 	vmx_of(cpu)->nmi_is_pending = true;
 }
 
+static bool takes_nmis(void)
+{
+	return !vmread(VMCS_GUEST_INTERRUPTIBILITY) &&
+	       vmread(VMCS_GUEST_ACTIVITY) != VMX_WAIT_STARTUP;
+}
+
 /* When it cannot be taken now, the processor tells when (27.5.5). */
 static void offer_nmi(struct vmx_cpu *vmx_cpu)
 {
-	u32 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-	if (vmx_cpu->nmi_is_pending && !vmx_cpu->inject && !blocked) {
+	if (vmx_cpu->nmi_is_pending && !vmx_cpu->inject && takes_nmis()) {
 		vmx_cpu->inject = event(VMX_EVENT_NMI, VECTOR_NMI);
 		vmx_cpu->nmi_is_pending = false;
 	}

@@ -185,6 +185,7 @@ enum vmx_reason {
 #define VMX_IO_PORT BITS(31, 16)
 
 #define VMX_EPT_WRITE BIT(1)
+#define VMX_EPT_LINEAR BIT(7)		/* only then is the next defined */
 #define VMX_EPT_FINAL BIT(8)
 
 /* Appendix B: fields and their encodings */

@@ -37,6 +37,7 @@ static void take(u32 event)
 	unsigned type = FIELD_GET(VMX_EVENT_TYPE, event);
 
 	CHECK(fake.taken_count < sizeof(fake.taken));
+	CHECK(fake.vmcs[VMCS_GUEST_ACTIVITY] != VMX_WAIT_STARTUP);
 	fake.taken[fake.taken_count++] = FIELD_GET(VMX_EVENT_VECTOR, event);
 	if (type == VMX_EVENT_INTERRUPT) {
 		CHECK(fake.vmcs[VMCS_GUEST_RFLAGS] & RFLAGS_IF);

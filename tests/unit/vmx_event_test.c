@@ -103,6 +103,20 @@ TEST(a_second_nmi_waits_for_the_end_of_the_first)
 	CHECK(!(fake.vmcs[VMCS_PROCESSOR] & VMX_PROCESSOR_NMI_WINDOW));
 }
 
+/* An entry that injected it would fail (27.3.1.5). */
+TEST(an_nmi_waits_until_a_waiting_processor_is_started)
+{
+	fake_vmx_start();
+	vmx.reset(&fake.cpu);
+	vmx.wait_for_startup(&fake.cpu);
+	vmx.inject_nmi(&fake.cpu);
+	fake_vmx_run(VMX_REASON_STARTUP);
+	CHECK_EQ(fake.taken_count, 0);
+	vmx.start(&fake.cpu, 0x9f);
+	fake_vmx_run(VMX_REASON_CPUID);
+	CHECK_EQ(fake.taken_count, 1);
+}
+
 TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 {
 	static const struct {
@@ -150,6 +164,8 @@ TEST(exceptions_carry_their_error_code_but_not_in_real_mode)
 	CHECK_EQ(fake.taken[0], VECTOR_GP);
 	CHECK(fake.vmcs[VMCS_ENTRY_EVENT] & VMX_EVENT_HAS_ERROR);
 	CHECK_EQ(fake.vmcs[VMCS_ENTRY_ERROR], 7);
+	/* As a fault's frame has it; an entry does not see to that (27.6.1.2). */
+	CHECK(fake.vmcs[VMCS_GUEST_RFLAGS] & RFLAGS_RF);
 	fake.vmcs[VMCS_GUEST_CR0] &= ~CR0_PE;
 	vmx.inject_exception(&fake.cpu, VECTOR_GP, true, 0);
 	fake_vmx_run(VMX_REASON_CPUID);

@@ -172,10 +172,15 @@ TEST(a_nested_fault_tells_where_and_what)
 {
 	fake_vmx_start();
 	fake.vmcs[VMCS_GUEST_PHYSICAL] = 0xfee00300;
-	fake.next_qualification = VMX_EPT_WRITE | VMX_EPT_FINAL;
+	fake.next_qualification = VMX_EPT_WRITE | VMX_EPT_FINAL |
+				  VMX_EPT_LINEAR;
 	CHECK_EQ(fake_vmx_run(VMX_REASON_EPT_VIOLATION), VT_EXIT_SLAT);
 	CHECK_EQ(fake.last.slat.address.v, 0xfee00300);
 	CHECK(fake.last.slat.is_write && fake.last.slat.is_final);
+	/* Of a load of PDPTEs by MOV to CR3 that bit says nothing. */
+	fake.next_qualification = VMX_EPT_FINAL;
+	fake_vmx_run(VMX_REASON_EPT_VIOLATION);
+	CHECK(!fake.last.slat.is_final);
 }
 
 TEST(port_exits_tell_port_size_and_direction)
