@@ -23,8 +23,8 @@ endif
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 
-.PHONY: all run test unit fuzz system guests bench deps format lint clean \
-	plugin-test help FORCE
+.PHONY: all run test unit fuzz system test-bochs guests bench deps format lint \
+	clean plugin-test help FORCE
 all: $(B)/sluice.efi $(B)/sluicectl
 
 help:
@@ -35,6 +35,7 @@ help:
 	echo 'make unit       tests on the host, with ASan, UBSan and TSan'
 	echo 'make fuzz       each fuzz target for FUZZ_SECONDS (60); FUZZ=name: one'
 	echo 'make system     tests in QEMU'
+	echo 'make test-bochs those of them that run in Bochs: VMX'
 	echo 'make bench      with Sluice beside without: build/bench/bench.txt'
 	echo 'make deps       install what is missing'
 	echo 'make format     clang-format everything'
@@ -472,6 +473,10 @@ unit: $(UNIT_TESTS) $(TSAN_TESTS) $(B)/sluicectl
 
 system: all guests $(PAYLOADS)
 	$(SYSTEM_PYTEST) -v tests/system
+
+test-bochs: all guests $(B)/payload.efi
+	$(SYSTEM_PYTEST) -v tests/system/test_bochs.py \
+		tests/system/test_payloads.py -k bochs
 
 test: deps
 	$(MAKE) all guests $(PAYLOADS) $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_TESTS)

@@ -5,9 +5,9 @@ import pytest
 
 # What takes longest comes first, so that no worker is left with it at the
 # end; the last has a thread for each processor and fills what is left.
-FIRST = ("test_namespaces", "test_gate", "test_payloads", "test_boot",
-         "test_backports", "test_suites", "test_reset", "test_life",
-         "test_errors")
+FIRST = ("test_namespaces", "test_gate", "test_payloads", "test_bochs",
+         "test_boot", "test_backports", "test_suites", "test_reset",
+         "test_life", "test_errors")
 LAST = ("test_fuzz", "test_unit")
 # These share their machines and are one piece of work.
 SHARED = ("test_gate", "test_data", "test_interrupts")
