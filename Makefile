@@ -474,7 +474,7 @@ unit: $(UNIT_TESTS) $(TSAN_TESTS) $(B)/sluicectl
 system: all guests $(PAYLOADS)
 	$(SYSTEM_PYTEST) -v tests/system
 
-test-bochs: all guests $(B)/payload.efi
+test-bochs: all guests $(PAYLOADS)
 	$(SYSTEM_PYTEST) -v tests/system/test_bochs.py \
 		tests/system/test_payloads.py -k bochs
 

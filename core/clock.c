@@ -7,12 +7,12 @@
 
 static u64 start;
 static u64 us_per_tick_32;	/* fraction of 2^32 */
-static u64 tsc_mhz;
+static u64 ticks_per_s;
 
 void clock_init(u64 tsc_hz)
 {
 	start = rdtsc();
-	tsc_mhz = tsc_hz / 1000000 + 1;
+	ticks_per_s = tsc_hz;
 	us_per_tick_32 = (1000000ull << 32) / MAX(tsc_hz, 1000000ull);
 }
 
@@ -23,5 +23,5 @@ u64 clock_now_us(void)
 
 u64 clock_ticks(u64 us)
 {
-	return us * tsc_mhz;
+	return us * ticks_per_s / 1000000 + 1;
 }

@@ -7,7 +7,7 @@
 
 u64 clock_now_us(void);
 
-/* The TSC's ticks in that time, or a few more. */
+/* The TSC's ticks in that time, up to minutes, or one more. */
 u64 clock_ticks(u64 us);
 
 static inline u64 clock_deadline_us(u64 from_now_us)
