@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 HOST = ROOT / "build" / "host"
 TSAN = ROOT / "build" / "tsan"
 TIMEOUT_S = 120
+# Taken once: pytest changes the real one while threads would look at it.
+ENVIRONMENT = dict(os.environ)
 EITHER_PATH = ["admin_test", "chain_test", "ctrl_test", "dbbuf_test",
                "hub_test", "own_test",
                "sgl_test", "threads_test"]
@@ -42,11 +44,9 @@ def cases():
 
 
 def run(program, name, completions):
-    environment = dict(os.environ)
-    if completions:
-        environment["COMPLETIONS"] = completions
+    extra = {"COMPLETIONS": completions} if completions else {}
     return subprocess.run([program, name], text=True, timeout=TIMEOUT_S,
-                          env=environment, stdout=subprocess.PIPE,
+                          env=ENVIRONMENT | extra, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
 
 
