@@ -20,7 +20,8 @@ APIC_PAGE = 0xfee00
 SLUICE = "0x1000000..0x3fffffff"
 
 EXITS = "in_asm"
-COMMANDS = "trace:pci_nvme_io_cmd,trace:pci_nvme_map_addr"
+EVENTS = ("pci_nvme_io_cmd", "pci_nvme_map_addr")
+COMMANDS = ",".join(f"trace:{event}" for event in EVENTS)
 INSTRUCTIONS = "exec,nochain"
 POLL = 0.01     # seconds: a file wakes nobody up
 COMMAND = b"pci_nvme_io_cmd "
@@ -36,7 +37,8 @@ class Sample:
     """What happened between the first I/O command and the last."""
     commands: int = 0
     exits: Counter = field(default_factory=Counter)         # by cause
-    instructions: Counter = field(default_factory=Counter)  # of Sluice's
+    lengths: dict = field(default_factory=dict)     # each exit's, by cause,
+    #                             in instructions of Sluice's; if stepped
     data: int = 0               # bytes that the controller moved ...
     copied: int = 0             # ... to or from Sluice's memory
 
@@ -45,13 +47,20 @@ class Sample:
         return sum(self.exits[c] for c in chosen) / self.commands
 
     def instructions_per_exit(self, cause):
-        return self.instructions[cause] / max(1, self.exits[cause])
+        lengths = self.lengths.get(cause, [0])
+        return sum(lengths) / len(lengths)
 
     def instructions_per_command(self, stepped):
         """Time goes on while a guest is stepped, and its timers with it: so
-        the exits are this sample's and only their length that one's."""
-        return sum(self.exits[c] * stepped.instructions_per_exit(c)
-                   for c in self.exits) / self.commands
+        there are more exits than here. Those too many are the shortest: there
+        was nothing to do for Sluice."""
+        total = 0
+        for cause, count in self.exits.items():
+            wanted = count * stepped.commands / self.commands
+            chosen = sorted(stepped.lengths.get(cause, ()),
+                            reverse=True)[:max(1, round(wanted))]
+            total += sum(chosen) / max(1, len(chosen)) * wanted
+        return total / stepped.commands
 
 
 class Exits:
@@ -72,6 +81,10 @@ class Exits:
         machine.monitor(f"singlestep {'on' if single else 'off'}")
         machine.monitor("log " + ",".join((EXITS, *what)))
         yield sample
+        # These go on in the log after "log none", and what came between two
+        # samples would be commands of the second, without an exit.
+        for event in EVENTS:
+            machine.monitor(f"trace-event {event} off")
         machine.monitor("log none")
         machine.monitor("singlestep off")
         count(self.take(), sluice_memory(machine), sample)
@@ -112,9 +125,10 @@ def count(text, memory, sample):
         if line["code"]:
             current = cause(int(line["code"], 16), int(line["address"], 16))
             sample.exits[current] += 1
+            sample.lengths.setdefault(current, []).append(0)
         elif line["pc"]:
             if current and int(line["pc"], 16) in memory:
-                sample.instructions[current] += 1
+                sample.lengths[current][-1] += 1
         elif line["command"]:
             sample.commands += 1
         else:

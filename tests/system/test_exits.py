@@ -23,6 +23,13 @@ pci_nvme_io_cmd cid 2 nsid 0x1 sqid 1 opc 0x2 opname 'NVME_NVM_CMD_READ'
 vmexit(00000072, 0, 0, ffffffff81000000)!
 """
 
+def test_exits_that_stepping_adds_are_the_short_ones():
+    found = Sample(commands=100, exits={"memory": 100, "interrupt": 150})
+    stepped = Sample(commands=2, lengths={
+        "memory": [1000, 2000], "interrupt": [9, 800, 10, 700, 11, 8, 600]})
+    assert found.instructions_per_command(stepped) == 1500 + 1.5 * 700
+
+
 READS = 500
 STEPPED_READS = 20
 # What there was last, and a margin: to be lowered whenever there is less.
@@ -38,7 +45,7 @@ def test_what_is_between_two_commands_is_counted():
     found = Sample()
     count(LOG, MEMORY, found)
     assert found == Sample(commands=1, exits={"apic": 1, "memory": 1},
-                           instructions={"apic": 2, "memory": 1},
+                           lengths={"apic": [2], "memory": [1]},
                            data=8192, copied=4096)
 
 
