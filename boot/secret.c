@@ -14,6 +14,8 @@
 #include "volume.h"
 #include "wipe.h"
 
+#define KEY_MIN 32		/* bytes */
+#define KEY_MAX 64
 #define TRIES 3
 #define STACK_USED 4096		/* by the library, at most */
 
@@ -46,6 +48,8 @@ static int take_file(const struct setting *setting, const char *path,
 	int error = volume_read_path(path, sizeof(secret->bytes), &text,
 				     &size);
 
+	if (!error && size != KEY_MIN && size != KEY_MAX)
+		error = -EFBIG;
 	if (!error) {
 		memcpy(secret->bytes, text, size);
 		secret->size = size;
@@ -55,7 +59,7 @@ static int take_file(const struct setting *setting, const char *path,
 		FreePool(text);
 	}
 	return !error ? 0 : complain(setting, error == -EFBIG ?
-				     L"the key file has more than 64 bytes" :
+				     L"a key file has 32 or 64 bytes" :
 				     L"the key file cannot be read");
 }
 
@@ -139,11 +143,16 @@ static int fetch(struct boot_info *info, const struct setting *setting)
 
 int secret_fetch(struct boot_info *info)
 {
-	int error = 0;
+	for (u32 i = 0; i < info->config.setting_count; i++) {
+		int error = fetch(info, &info->config.settings[i]);
 
-	for (u32 i = 0; i < info->config.setting_count && !error; i++)
-		error = fetch(info, &info->config.settings[i]);
-	return error;
+		if (!error)
+			continue;
+		if (info->config.fail_closed)
+			return error;
+		Print(L"What it is for stays closed.\n");
+	}
+	return 0;
 }
 
 void secret_wipe(struct boot_info *info)

@@ -3,6 +3,7 @@
 with Sluice, then with cryptsetup in a guest without it, then with Sluice,
 which asks for a passphrase."""
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import initramfs
 import kernel
 import pytest
 import sealkey
+from exits import sluice_memory
 from guest import Guest
-from lab import BUILD, CPU, NEXT, config, once, pattern
+from lab import BUILD, CPU, HERE, NEXT, config, once, pattern
 from machine import BOOT_DEADLINE, nvme
 from mkdisk import MIB, Disk, Partition, bootable
 from test_data import FIO, OPEN
@@ -20,6 +22,7 @@ SIZE = 32 * MIB
 # By the size of a block: the key, AES-256 or AES-128 in XTS.
 KEYS = {512: pattern(64, 51), 4096: pattern(32, 52)}
 PASSPHRASE = "correct horse 7"
+DAMAGED = b"sluice-key 1\npbkdf2-sha512 1000\nsalt 00\n"
 PROGRAMS = ("cryptsetup", "fio")
 MODULES = ("dm-crypt", "xts", "ecb", "aes_generic", "aesni-intel")
 TOOLS = "mkdir -p /tools; mount -o ro /dev/disk/by-partlabel/tools /tools"
@@ -28,6 +31,10 @@ LOAD = "for m in /tools/*.ko; do insmod $m 2>/dev/null; done; true"
 
 def secret(block):
     return f"/dev/disk/by-partlabel/secret{block}"
+
+
+def plain(block):
+    return f"/dev/disk/by-partlabel/plain{block}"
 
 
 def conf(word, **keys):
@@ -49,7 +56,8 @@ def keys_sealed():
 
 
 def make_tools(image):
-    """ext4 with cryptsetup, fio, what they need, and dm-crypt's modules."""
+    """ext4 with cryptsetup, fio, what they need, dm-crypt's modules, and the
+    program that looks at its registers."""
     folder = image.parent / "crypt-tools"
     (folder / "lib").mkdir(parents=True, exist_ok=True)
     for program in map(initramfs.find_program, PROGRAMS):
@@ -64,6 +72,9 @@ def make_tools(image):
         (folder / f"{number:02}-{path.name}").write_bytes(path.read_bytes())
     for block, key in KEYS.items():
         (folder / f"{block}.key").write_bytes(key)
+    subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror",
+                    HERE / "registers.c", "-o", folder / "registers"],
+                   check=True)
     image.unlink(missing_ok=True)
     subprocess.run(["mkfs.ext4", "-q", "-d", folder, image, "150M"],
                    check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
@@ -88,6 +99,10 @@ class Disks:
         self.sealed = bootable(
             lab.image("crypt-sealed"), parts,
             lab.files(conf("passphrase", fail="closed")) | keys_sealed())
+        self.keyless = bootable(
+            lab.image("crypt-keyless"), parts,
+            lab.files(conf("passphrase")) |
+            keys_sealed() | {"EFI/sluice/512.passphrase": DAMAGED})
         self.drives = {block: Disk(lab.image(f"crypt{block}"), [
             Partition(f"secret{block}", SIZE),
             Partition(f"plain{block}", SIZE)], block).create()
@@ -142,6 +157,25 @@ def check_status(guest, block):
         "key_bits": len(KEYS[block]) * 8, "blocks": SIZE // block}
 
 
+def check_keys_are_sluices_alone(machine):
+    """Not a quarter of one is in memory but Sluice's, as it is or in hex."""
+    path = BUILD / "logs" / f"{machine.name}.memory"
+    size = 1 << 30
+    machine.qmp("stop")
+    machine.qmp("pmemsave", val=0, size=size, filename=str(path))
+    machine.qmp("cont")
+    text = path.read_bytes()
+    path.unlink()
+    assert len(text) == size
+    sluice = sluice_memory(machine)
+    for key in KEYS.values():
+        for quarter in (key[i:i + 16] for i in range(0, len(key), 16)):
+            places = [found.start() for found in
+                      re.finditer(re.escape(quarter), text)]
+            assert places and all(place in sluice for place in places)
+            assert quarter.hex().encode() not in text
+
+
 def start(system):
     system.guest = Guest(system.machine)
     system.guest.check(TOOLS)
@@ -167,8 +201,8 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
             check_status(guest, block)
             guest.check(f"mkfs.ext4 -q -F {secret(block)}")
             sums[block] = fill(guest, secret(block), "ours")
-            guest.check(FIO.replace(OPEN, f"/dev/disk/by-partlabel/plain{block}")
-                        + "--rw=randrw --bs=64k --iodepth=8 --size=8M", 180)
+            guest.check(FIO.replace(OPEN, plain(block)) +
+                        "--rw=randrw --bs=64k --iodepth=8 --size=8M", 180)
         guest.power_off()
     for block, drive in disks.drives.items():
         assert drive.read(f"secret{block}", 1080, 2) != b"\x53\xef"
@@ -195,6 +229,9 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
                 FIO.replace(OPEN, secret(block)) + "--rw=randrw "
                 f"--bsrange={block}-256k --iodepth=32 --size=16M", 240)
             assert "err= 0" in report
+            assert guest.check(f"/tools/registers {secret(block)} "
+                               "400") == "ymm"
+        check_keys_are_sluices_alone(system.machine)
         guest.power_off()
 
 
@@ -203,5 +240,47 @@ def test_without_the_passphrase_nothing_is_started(disks):
         for guess in ("", "open sesame", PASSPHRASE + " "):
             answer(system.machine, guess)
         system.machine.expect("no passphrase, no key")
+        system.machine.expect("fail = closed: no operating system is started")
+        system.machine.expect_end()
+
+
+def test_what_has_no_key_is_closed_and_the_system_starts(disks):
+    """A damaged file, a passphrase that is not it: with fail = open the rest
+    of the machine is there."""
+    before = {block: drive.sha256(f"secret{block}")
+              for block, drive in disks.drives.items()}
+    with disks.machine("keyless", disks.keyless) as system:
+        system.machine.expect("passphrase= names no file of sealkey.py",
+                              BOOT_DEADLINE)
+        system.machine.expect("What it is for stays closed")
+        for guess in ("", "open sesame", PASSPHRASE + " "):
+            answer(system.machine, guess)
+        system.machine.expect("no passphrase, no key")
+        guest = start(system)
+        for block in KEYS:
+            check_is_closed(guest, block)
+            guest.check(f"dd if=/dev/zero of={plain(block)} bs=4k count=1 "
+                        "oflag=direct")
+        assert system.machine.log.text.count("refused: there is no key") >= 2
+        guest.power_off()
+    assert before == {block: drive.sha256(f"secret{block}")
+                      for block, drive in disks.drives.items()}
+
+
+def check_is_closed(guest, block):
+    guest.refuses(f"dd if={secret(block)} of=/dev/null bs=4k count=1 "
+                  "iflag=direct")
+    guest.refuses(f"dd if=/dev/zero of={secret(block)} bs=4k count=1 "
+                  "oflag=direct")
+    device = f"/dev/{guest.controller(f'QF{block}')}"
+    text = guest.check(f"sluicectl -d {device} crypt list")
+    assert re.search(rf"secret{block} .* no key$", text, re.M)
+
+
+def test_without_the_key_file_nothing_is_started(lab):
+    conf_closed = conf("key-file", fail="closed")
+    with lab.machine("crypt-lost", lab.disk("crypt-lost", conf_closed),
+                     cpu="EPYC" + CPU["sluice"]) as system:
+        system.machine.expect("the key file cannot be read", BOOT_DEADLINE)
         system.machine.expect("fail = closed: no operating system is started")
         system.machine.expect_end()

@@ -135,7 +135,6 @@ TEST(what_is_no_volume_is_answered_with_what_was_expected)
 		{ "PARTLABEL=data", 64, "then key-file=" },
 		{ "key-file=\\k", 64, "then key-file=" },
 		{ "PART=data key-file=\\k", 64, "expected PARTUUID=" },
-		{ LINE, 0, "a key of 32 or 64 bytes" },
 		{ LINE, 31, "a key of 32 or 64 bytes" },
 		{ LINE, 48, "a key of 32 or 64 bytes" },
 		{ LINE, 63, "a key of 32 or 64 bytes" },
@@ -339,6 +338,20 @@ TEST(two_keys_for_one_block_are_none)
 	CHECK(!strstr(guest_list(1, buffer), "state=encrypted\n"));
 }
 
+TEST(a_volume_without_its_key_is_refused_and_the_rest_is_not)
+{
+	boot();
+	CHECK_EQ(line(LINE, 0), 0);
+	make_disk();
+	enable();
+	CHECK_EQ(run(NVME_CMD_WRITE, FIRST, 1), NVME_IO_ACCESS_DENIED);
+	CHECK_EQ(run(NVME_CMD_READ, LAST, 1), NVME_IO_ACCESS_DENIED);
+	CHECK_EQ(run(NVME_CMD_DSM, 0, 1), NVME_IO_ACCESS_DENIED);
+	CHECK_EQ(run(NVME_CMD_WRITE, LAST + 1, 1), 0);
+	CHECK(fake_log_has("refused: there is no key (line 1)"));
+	CHECK(strstr(guest_list(1, buffer), "state=no key\n"));
+}
+
 TEST(blocks_with_metadata_are_refused)
 {
 	boot();
@@ -385,6 +398,23 @@ TEST(blocks_of_another_size_than_before_are_refused)
 	sqe = guest_rw(NVME_CMD_READ, 0, 1, NULL);
 	guest_set_prps(&sqe, buffer, 4096);
 	CHECK_EQ(guest_run(&sq, &sqe, NULL) & STATUS, NVME_IO_ACCESS_DENIED);
+}
+
+TEST(blocks_that_a_namespace_has_grown_by_are_encrypted_too)
+{
+	u8 block[512];
+
+	boot();
+	CHECK_EQ(line("FAKE1:n1 key-file=\\k", 64), 0);
+	make_disk();
+	fake_nvme.namespaces[0].n_lbas = LBAS / 2;
+	enable();
+	CHECK(strstr(guest_list(1, buffer), "blocks=8192\tstate=encrypted"));
+	change_namespaces(9);
+	CHECK_EQ(run(NVME_CMD_WRITE, LBAS - 1, 1), 0);
+	memcpy(block, image + (LBAS - 1) * 512, 512);
+	xts_decrypt(&key, LBAS - 1, block, 512);
+	CHECK(!memcmp(block, buffer, 512));
 }
 
 TEST(a_namespace_that_came_later_is_closed_where_it_may_have_a_volume)

@@ -22,13 +22,15 @@ struct volume {
 	u32 line;
 	char text[200];		/* the selector, as it was written */
 	struct nvme_io_selector selector;
+	bool is_locked;		/* there is no key */
 	struct xts_key key;
 };
 
 /* Blocks of a volume, numbered in its key's tweak from the first. */
 struct range {
 	u32 nsid;
-	u64 first, last;
+	u64 first, last;	/* of a whole namespace, whatever its size */
+	u64 blocks;		/* for the list */
 	u32 lba_size;
 	const struct volume *volume;
 	bool is_refused;	/* it cannot be used: no access at all */
@@ -52,6 +54,8 @@ struct crypt {
 
 int crypt_volumes_configure(u32 line, const char *key, const char *value,
 			    char *why, size_t why_size);
+/* What a line names, without its key. NULL, or what was expected. */
+const char *crypt_volumes_parse(struct volume *volume, const char *value);
 /* NULL: there are not as many. */
 const struct volume *crypt_volumes_get(u64 index);
 /* Looks for all of them; nvme_io_start_fetching_g_reqs() when it knows. */

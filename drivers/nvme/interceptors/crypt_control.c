@@ -20,18 +20,21 @@ static struct sum add_up(const struct crypt *crypt,
 		if (range->volume != volume)
 			continue;
 		sum.ranges++;
-		sum.blocks += range->last - range->first + 1;
+		sum.blocks += range->blocks;
 		sum.is_refused |= range->is_refused;
 	}
 	return sum;
 }
 
-static const char *state_of(const struct crypt *crypt, const struct sum *sum)
+static const char *state_of(const struct crypt *crypt,
+			    const struct volume *volume, const struct sum *sum)
 {
 	if (crypt->is_closed)
 		return "closed";
 	if (!sum->ranges)
 		return "not here";
+	if (volume->is_locked)
+		return "no key";
 	return sum->is_refused ? "refused" : "encrypted";
 }
 
@@ -49,7 +52,8 @@ static bool ask(void *interceptor, struct nvme_io_answer *answer)
 			answer, "volume=%s\tfrom=line %u\tkey_bits=%u\t"
 			"ranges=%u\tblocks=%lu\tstate=%s", volume->text,
 			volume->line, volume->key.rounds == 14 ? 512 : 256,
-			sum.ranges, sum.blocks, state_of(crypt, &sum));
+			sum.ranges, sum.blocks,
+			state_of(crypt, volume, &sum));
 	}
 	return !answer->verb;
 }

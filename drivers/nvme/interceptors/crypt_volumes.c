@@ -30,6 +30,9 @@ static const char *take_key(struct volume *volume)
 	size_t size = nvme_io_take_secret(volume->line, bytes, sizeof(bytes));
 	const char *fault = NULL;
 
+	volume->is_locked = !size;
+	if (!size)
+		return NULL;
 	if (size != KEY_MIN && size != KEY_MAX) {
 		fault = "expected a key of 32 or 64 bytes";
 	} else if (!memcmp(bytes, bytes + size / 2, size / 2)) {
@@ -51,11 +54,10 @@ static const char *find_word(const char *value)
 	return word ? word : strstr(value, "passphrase=");
 }
 
-static const char *take_volume(struct volume *volume, const char *value)
+const char *crypt_volumes_parse(struct volume *volume, const char *value)
 {
 	const char *word = find_word(value);
 	size_t length = word ? (size_t)(word - value) : 0;
-	const char *fault;
 
 	while (length && (value[length - 1] == ' ' ||
 			  value[length - 1] == '\t'))
@@ -64,7 +66,13 @@ static const char *take_volume(struct volume *volume, const char *value)
 		return EXPECTED;
 	snprintf(volume->text, sizeof(volume->text), "%.*s", (int)length,
 		 value);
-	fault = nvme_io_selector_parse(volume->text, &volume->selector);
+	return nvme_io_selector_parse(volume->text, &volume->selector);
+}
+
+static const char *take_volume(struct volume *volume, const char *value)
+{
+	const char *fault = crypt_volumes_parse(volume, value);
+
 	return fault ? fault : take_key(volume);
 }
 
@@ -109,8 +117,11 @@ bool crypt_volumes_may_be_in(struct crypt *crypt, u32 nsid)
 /* ---- Ranges ----------------------------------------------------------- */
 
 /* NULL, or why nobody may use these blocks. */
-static const char *refuse(const struct nvme_io_namespace *ns)
+static const char *refuse(const struct nvme_io_namespace *ns,
+			  const struct volume *volume)
 {
+	if (volume->is_locked)
+		return "there is no key";
 	if (ns->metadata_size)
 		return "blocks with metadata";
 	if (ns->lba_size > BLOCK_MAX || ns->lba_size % 512)
@@ -148,8 +159,11 @@ static void found(void *arg, u32 index, const struct nvme_io_extent *extent)
 	struct nvme_io_namespace ns = { 0 };
 	const char *why = "it is gone";
 
+	range.blocks = range.last - range.first + 1;
+	if (range.volume->selector.by == NVME_IO_BY_NAMESPACE)
+		range.last = CRYPT_LAST_LBA;
 	if (!nvme_io_namespace_find(crypt->host, extent->nsid, &ns))
-		why = refuse(&ns);
+		why = refuse(&ns, range.volume);
 	if (!why)
 		why = refuse_overlap(crypt, &range);
 	range.lba_size = ns.lba_size;
