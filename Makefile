@@ -434,6 +434,10 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(FUZZ_NAMES)
 
 selector_fuzz_EXTRA = $(B)/fuzz/tests/unit/fake_nvme_io.o
+sealed_fuzz_LIBS = -l:libnettle.a
+lines_fuzz_EXTRA = $(B)/fuzz/drivers/nvme/attach.o \
+	$(B)/fuzz/drivers/nvme/io.o $(subst $(B)/host/,$(B)/fuzz/,\
+	$(call host_plugins,fault) $(call host_plugins,crypt))
 $(foreach name,registers commands gate control,$(eval $(name)_fuzz_EXTRA = \
 	$(B)/fuzz/drivers/nvme/attach.o $(B)/fuzz/drivers/nvme/io.o \
 	$(B)/fuzz/tests/fuzz/guest.o))
@@ -454,7 +458,7 @@ $(B)/fuzz/libsluice.a: $(HOST_OBJECTS:$(B)/host/%=$(B)/fuzz/%)
 $(B)/fuzz/%_fuzz: $(B)/fuzz/tests/fuzz/%_fuzz.o $$($$*_fuzz_EXTRA) \
 		$(B)/fuzz/libsluice.a
 	$(call say,FUZZLD,$@)
-	$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^
+	$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $($*_fuzz_LIBS)
 
 # What is found lands in build/fuzz, what is learned in build/fuzz/corpus.
 fuzz: $(FUZZ:%=$(B)/fuzz/%_fuzz)
