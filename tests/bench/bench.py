@@ -12,6 +12,7 @@ import idle
 import jobs
 import limit
 import picture
+import plugins
 import rig
 import startup
 import table
@@ -41,6 +42,8 @@ def measure(lab):
             if cpus == 1:
                 results["limit"] = limit.measure(systems)
         save(results)
+    results["plugins"] = plugins.measure(lab)
+    save(results)
     results["startup"] = startup.measure(lab)
     save(results)
     results["growth"] = growth.measure(lab)

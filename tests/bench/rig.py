@@ -66,13 +66,15 @@ def limit_program():
 
 
 @contextmanager
-def machine(lab, name, keys, partitions, **options):
-    """Up to the shell, and ready to have its exits counted."""
+def machine(lab, name, keys, partitions, *, lines=None, **options):
+    """Up to the shell, and ready to have its exits counted. `lines` are for
+    sluice.conf, in place of gate's."""
     name = f"bench-{name}"
     exits = Exits(name)
     devices = [*options.pop("devices", ()), *exits.arguments]
-    with lab.boot(name, conf=config(*GATE, **keys, **NEXT),
-                  partitions=partitions, devices=devices,
+    rules = GATE if lines is None else ()
+    conf = config(*rules, **keys, **NEXT) + (lines or "").encode()
+    with lab.boot(name, conf=conf, partitions=partitions, devices=devices,
                   **{"cpus": 1, **options}) as system:
         if options.get("mode") != "plain":
             system.machine.expect_log("apic: open$")

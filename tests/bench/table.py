@@ -8,7 +8,7 @@ NAME, CELLS = 30, 49            # characters
 
 
 def text(results):
-    parts = (speed, counts, growth, idle, startup, cost, judged)
+    parts = (speed, counts, plugins, growth, idle, startup, cost, judged)
     return "\n".join([results["about"], *("\n".join(part(results)) + "\n"
                                           for part in parts)])
 
@@ -46,6 +46,19 @@ def per_command(found):
                     if "instructions" in found else "-")
     return (*(f"{n:.2f}" for n in (total, *named, sum(exits.values()))),
             instructions, f"{found['copied_bytes']:.0f}")
+
+
+def plugins(results):
+    yield line("One plug-in alone, QD1", "path", "ratio", "exits", "int.",
+               "instr.", "copied")
+    for name, found in results["plugins"].items():
+        for job, one in found.items():
+            exits = one["exits"]
+            yield line(f"{name}, {job.split()[3].rstrip(',')}", one["path"],
+                       f"{one['ratio']:.2f}", f"{sum(exits.values()):.2f}",
+                       f"{exits.get('interrupt', 0):.2f}",
+                       f"{one['instructions']:.0f}",
+                       f"{one['copied_bytes']:.0f}")
 
 
 def growth(results):

@@ -134,9 +134,11 @@ class Lab:
     def image(self, name):
         return DISKS / f"{name}.img"
 
-    def disk(self, name, conf, partitions=(), flavour="cloud-amd64"):
+    def disk(self, name, conf, partitions=(), flavour="cloud-amd64",
+             files=None):
+        """`files`: more of them on the ESP."""
         return bootable(self.image(name), partitions,
-                        self.files(conf, flavour))
+                        self.files(conf, flavour) | (files or {}))
 
     @contextmanager
     def machine(self, name, disk, devices=(), **hardware):
@@ -146,9 +148,11 @@ class Lab:
 
     @contextmanager
     def boot(self, name, *, mode="sluice", model="EPYC", conf=None,
-             partitions=(), flavour="cloud-amd64", devices=(), **hardware):
+             partitions=(), flavour="cloud-amd64", files=None, devices=(),
+             **hardware):
         """A machine up to the shell."""
-        disk = self.disk(name, conf or config(**NEXT), partitions, flavour)
+        disk = self.disk(name, conf or config(**NEXT), partitions, flavour,
+                         files)
         with self.machine(name, disk, devices, cpu=model + CPU[mode],
                           **hardware) as system:
             system.guest = Guest(system.machine)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from lab import CPU, GATE, NEXT, config, pattern
-from mkdisk import MIB, Partition, bootable
+from mkdisk import MIB, Partition
 from test_crypt import (KEYS, LOAD, SIZE, check_file, dm_open, fill, secret,
                         start, tools)
 from test_data import FIO, OPEN
@@ -30,8 +30,8 @@ PARTITIONS = [Partition(f"secret{BLOCK}", SIZE, pattern(SIZE, 61)),
 @pytest.fixture(scope="module")
 def stack(lab):
     conf = config(*GATE, **NEXT, **SETTINGS) + LINES.encode()
-    disk = bootable(lab.image("stack"), [*PARTITIONS, tools()],
-                    lab.files(conf) | {"EFI/sluice/disk.key": KEYS[BLOCK]})
+    disk = lab.disk("stack", conf, [*PARTITIONS, tools()],
+                    files={"EFI/sluice/disk.key": KEYS[BLOCK]})
     with lab.machine("stack", disk, cpu="EPYC" + CPU["sluice"]) as system:
         start(system)
         yield system
