@@ -254,7 +254,7 @@ static void xsetbv_exited(struct cpu *cpu, unsigned length)
 
 static void decode(struct cpu *cpu, struct vt_exit *exit)
 {
-	u32 reason = vmread(VMCS_REASON);
+	u32 reason = FIELD_GET(VMX_REASON_BASIC, vmread(VMCS_REASON));
 
 	exit->reason = VT_EXIT_HANDLED;
 	exit->length = vmread(VMCS_EXIT_LENGTH);

@@ -11,6 +11,9 @@ void vmx_event_set_interrupt_exits(struct cpu *cpu, bool on)
 	vmx_set_pin(vmx_of(cpu), VMX_PIN_INTERRUPT, on);
 }
 
+#define VMX_BLOCKED                                                    \
+	(VMX_BLOCKED_BY_STI | VMX_BLOCKED_BY_MOV_SS | VMX_BLOCKED_BY_NMI)
+
 static u32 event(enum vmx_event_type type, u8 vector)
 {
 	return VMX_EVENT_VALID | FIELD_PREP(VMX_EVENT_TYPE, type) | vector;
@@ -42,7 +45,7 @@ void vmx_event_inject_nmi(struct cpu *cpu)
 
 static bool takes_nmis(void)
 {
-	return !vmread(VMCS_GUEST_INTERRUPTIBILITY) &&
+	return !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & VMX_BLOCKED) &&
 	       vmread(VMCS_GUEST_ACTIVITY) != VMX_WAIT_STARTUP;
 }
 

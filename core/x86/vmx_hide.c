@@ -69,7 +69,8 @@ bool vmx_hide_msr_read(struct cpu *cpu, u32 index, u64 *value)
 {
 	(void)cpu;
 	if (index == MSR_FEATURE_CONTROL) {
-		*value = FEATURE_CONTROL_LOCK;
+		*value = rdmsr(index) | FEATURE_CONTROL_LOCK;
+		*value &= ~(FEATURE_CONTROL_VMX | FEATURE_CONTROL_SMX);
 		return true;
 	}
 	return !is_mapped(index) && msr_read_safe(index, value);

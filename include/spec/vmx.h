@@ -16,6 +16,7 @@
 #define MSR_FEATURE_CONTROL 0x0000003a
 #define FEATURE_CONTROL_LOCK BIT(0)
 #define FEATURE_CONTROL_VMX BIT(2)	/* outside SMX */
+#define FEATURE_CONTROL_SMX (BIT(1) | BITS(15, 8))
 
 /* Appendix A */
 #define MSR_VMX_BASIC 0x00000480
@@ -132,6 +133,7 @@ enum vmx_activity {
 #define VMX_BLOCKED_BY_STI BIT(0)
 #define VMX_BLOCKED_BY_MOV_SS BIT(1)
 #define VMX_BLOCKED_BY_NMI BIT(3)
+#define VMX_IN_ENCLAVE BIT(4)
 
 #define VMX_PENDING_BS BIT(14)		/* a single step's #DB */
 
@@ -139,6 +141,7 @@ enum vmx_activity {
 
 /* Table C-1 */
 #define VMX_REASON_BASIC BITS(15, 0)
+#define VMX_REASON_ENCLAVE BIT(27)
 #define VMX_REASON_ENTRY_FAILED BIT(31)
 
 enum vmx_reason {

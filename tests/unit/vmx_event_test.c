@@ -117,6 +117,16 @@ TEST(an_nmi_waits_until_a_waiting_processor_is_started)
 	CHECK_EQ(fake.taken_count, 1);
 }
 
+/* Not blocked: nothing would end what is taken for it. */
+TEST(an_nmi_reaches_an_enclave)
+{
+	fake_vmx_start();
+	fake.vmcs[VMCS_GUEST_INTERRUPTIBILITY] = VMX_IN_ENCLAVE;
+	vmx.inject_nmi(&fake.cpu);
+	fake_vmx_run(VMX_REASON_CPUID);
+	CHECK_EQ(fake.taken_count, 1);
+}
+
 TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 {
 	static const struct {

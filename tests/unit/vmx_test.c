@@ -183,6 +183,14 @@ TEST(a_nested_fault_tells_where_and_what)
 	CHECK(!fake.last.slat.is_final);
 }
 
+/* Bits above the basic reason tell more of it: here, that an enclave ran. */
+TEST(an_exit_from_an_enclave_is_one_like_others)
+{
+	fake_vmx_start();
+	CHECK_EQ(fake_vmx_run(VMX_REASON_ENCLAVE | VMX_REASON_CPUID),
+		 VT_EXIT_CPUID);
+}
+
 TEST(port_exits_tell_port_size_and_direction)
 {
 	fake_vmx_start();
@@ -263,6 +271,10 @@ TEST(vmx_is_in_no_cpuid_and_no_msr)
 	CHECK(!(regs[CPUID_ECX] & (CPUID_1_ECX_VMX | CPUID_1_ECX_SMX)));
 	CHECK(vmx.msr_read(&fake.cpu, MSR_FEATURE_CONTROL, &value));
 	CHECK_EQ(value, FEATURE_CONTROL_LOCK);
+	/* What else is in there is the guest's: local machine checks, SGX. */
+	fake.feature_control |= BIT(20) | BIT(18) | BIT(15) | BIT(1);
+	CHECK(vmx.msr_read(&fake.cpu, MSR_FEATURE_CONTROL, &value));
+	CHECK_EQ(value, FEATURE_CONTROL_LOCK | BIT(20) | BIT(18));
 	CHECK(!vmx.msr_write(&fake.cpu, MSR_FEATURE_CONTROL, 5));
 	CHECK(!vmx.msr_read(&fake.cpu, MSR_VMX_BASIC, &value));
 	CHECK(!vmx.msr_write(&fake.cpu, MSR_VMX_BASIC, 0));
