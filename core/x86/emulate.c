@@ -70,11 +70,12 @@ static int access_split(struct guest_memory *guest, u64 linear,
 			struct mmio_access *access)
 {
 	struct mmio_access byte = { .size = 1, .is_write = access->is_write };
+	u64 second = align_down(linear + access->size - 1, PAGE_SIZE);
 	u64 value = 0;
 	gpa_t address;
 
-	if (linear_translate(guest->cpu, linear + access->size - 1,
-			     access->is_write, &address, &guest->fault))
+	if (linear_translate(guest->cpu, second, access->is_write, &address,
+			     &guest->fault))
 		return -EFAULT;
 	for (unsigned i = 0; i < access->size; i++) {
 		byte.value = access->value >> (8 * i) & 0xff;
@@ -137,6 +138,38 @@ static void refuse(struct cpu *cpu, const struct vt_exit *exit,
 	vt->inject_exception(cpu, VECTOR_UD, false, 0);
 }
 
+/*
+ * What ends on a page that is not there any more faults there, as it would if
+ * the processor fetched it again; bit 4 of the error code is a fetch's where
+ * pages can be not executable (APM vol. 2, 8.4.2).
+ */
+static bool is_cut_short(struct cpu *cpu, const u8 *bytes, size_t count,
+			 struct linear_fault *fault)
+{
+	u64 end = cpu->guest.segment_base[INSN_CS] + cpu->guest.rip + count;
+	struct insn insn;
+	gpa_t unused;
+
+	if (count >= LINEAR_FETCH_SIZE ||
+	    insn_decode(bytes, count, cpu->guest.mode, &insn) != -ENODATA ||
+	    !linear_translate(cpu, end, false, &unused, fault))
+		return false;
+	if ((cpu->paging.efer & EFER_NXE) && (cpu->paging.cr4 & CR4_PAE))
+		fault->error |= PF_FETCH;
+	return true;
+}
+
+static void refuse_code(struct cpu *cpu, const struct vt_exit *exit,
+			const u8 *bytes, size_t count)
+{
+	struct linear_fault fault;
+
+	if (is_cut_short(cpu, bytes, count, &fault))
+		inject_page_fault(cpu, &fault);
+	else
+		refuse(cpu, exit, bytes, count);
+}
+
 static void execute(struct cpu *cpu, const struct vt_exit *exit)
 {
 	struct guest_memory guest = {
@@ -152,7 +185,7 @@ static void execute(struct cpu *cpu, const struct vt_exit *exit)
 	insn = insn_cache_decode(&cpu->insns, cpu->guest.rip, bytes, count,
 				 cpu->guest.mode);
 	if (!insn) {
-		refuse(cpu, exit, bytes, count);
+		refuse_code(cpu, exit, bytes, count);
 		return;
 	}
 	if (insn_uses_base(cpu->guest.mode, insn->segment))

@@ -134,6 +134,7 @@ enum x86_vector {
 #define PF_PRESENT BIT(0)
 #define PF_WRITE BIT(1)
 #define PF_USER BIT(2)
+#define PF_FETCH BIT(4)
 
 #define SX_INIT_REDIRECTED 1	/* error code, 15.28 */
 

@@ -48,11 +48,12 @@ int linear_translate(struct cpu *asked, u64 linear, bool is_write, gpa_t *out,
 }
 
 static u8 code[INSN_LENGTH_MAX];
+static u64 code_at;
 static size_t code_size;
 
 size_t linear_fetch(struct cpu *asked, u8 bytes[LINEAR_FETCH_SIZE])
 {
-	CHECK_EQ(asked->guest.rip, CODE);
+	CHECK_EQ(asked->guest.rip, code_at);
 	CHECK_EQ(asked->guest.mode, INSN_MODE_64);
 	memcpy(bytes, code, code_size);
 	return code_size;
@@ -219,6 +220,7 @@ static void start(const u8 *bytes, size_t size, u64 rbx)
 	memset(ram, 0, sizeof(ram));
 	memcpy(code, bytes, size);
 	code_size = size;
+	code_at = CODE;
 	cpu = (struct cpu){ .guest = { .rip = CODE } };
 	cpu.guest.gpr[INSN_RAX] = 0x1122334455667788;
 	cpu.guest.gpr[INSN_RBX] = rbx;
@@ -262,7 +264,7 @@ static void check_done(size_t length)
 static void check_fault(int vector)
 {
 	CHECK_EQ(fault.vector, vector);
-	CHECK_EQ(cpu.guest.rip, CODE);
+	CHECK_EQ(cpu.guest.rip, code_at);
 	CHECK_EQ(cpu.guest.gpr[INSN_RAX], 0x1122334455667788);
 	CHECK_EQ(skip_count, 0);
 }
@@ -457,16 +459,17 @@ TEST(the_last_bytes_of_a_page_are_one_access)
 
 TEST(a_fault_on_the_other_page_comes_with_nothing_done)
 {
-	static const u64 absent[] = { TRAPPED, TRAPPED - PAGE_SIZE };
+	/* A fault names the first byte that is not there. */
+	static const u64 first[] = { TRAPPED, TRAPPED - 3 };
 
-	for (size_t i = 0; i < ARRAY_COUNT(absent); i++) {
+	for (size_t i = 0; i < ARRAY_COUNT(first); i++) {
 		start(CODE_OF(store_rax), TRAPPED - 3);
-		absent_page = absent[i];
+		absent_page = align_down(first[i], PAGE_SIZE);
 		exit_at(TRAPPED);
 		check_fault(VECTOR_PF);
 		CHECK(fault.has_error);
 		CHECK_EQ(fault.error, PF_WRITE);
-		CHECK_EQ(align_down(fault.address, PAGE_SIZE), absent[i]);
+		CHECK_EQ(fault.address, first[i]);
 		CHECK_EQ(machine_count + trapped_count, 0);
 	}
 }
@@ -481,6 +484,31 @@ TEST(a_fault_on_the_target_of_a_copy_leaves_the_registers)
 	check_fault(VECTOR_PF);
 	CHECK_EQ(fault.address, RAM + 0x20);
 	CHECK_EQ(cpu.guest.gpr[INSN_RSI], TRAPPED);
+}
+
+/* The processor may have it from a translation that is not true any more. */
+TEST(an_instruction_that_ends_on_an_absent_page_faults_there)
+{
+	static const u32 errors[] = { 0, PF_FETCH };
+
+	for (size_t i = 0; i < ARRAY_COUNT(errors); i++) {
+		start(CODE_OF(load_rax), TRAPPED);
+		cpu.paging.cr4 = CR4_PAE;
+		cpu.paging.efer = i ? EFER_NXE : 0;
+		cpu.guest.rip = code_at = CODE + PAGE_SIZE - 2;
+		code_size = 2;
+		absent_page = CODE + PAGE_SIZE;
+		exit_at(TRAPPED);
+		check_fault(VECTOR_PF);
+		CHECK_EQ(fault.address, CODE + PAGE_SIZE);
+		CHECK_EQ(fault.error, errors[i]);
+		CHECK_EQ(trapped_count, 0);
+	}
+	/* What is not covered is so with the bytes that are there. */
+	start(CODE_OF(divide), TRAPPED);
+	absent_page = CODE;
+	exit_at(TRAPPED);
+	check_fault(VECTOR_UD);
 }
 
 TEST(what_cannot_be_emulated_is_an_undefined_opcode)
