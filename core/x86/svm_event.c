@@ -58,6 +58,8 @@ void svm_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,
 void svm_event_set_page_fault_address(struct cpu *cpu, u64 linear)
 {
 	svm_of(cpu)->vmcb->cr2 = linear;
+	/* VMRUN loads it (15.5.1); in Bochs 2.7 it stays what it is. */
+	write_cr2(linear);
 }
 
 void svm_event_inject_nmi(struct cpu *cpu)

@@ -161,6 +161,7 @@ bool msr_write_safe(u32 index, u64 value)
 
 u64 read_cr0(void) { return 0; }
 u64 read_cr2(void) { return 0; }
+void write_cr2(u64 value) { CHECK_EQ(value, vmcb()->cr2); }
 u64 read_cr3(void) { return 0; }
 u64 read_cr4(void) { return 0; }
 u64 read_dr6(void) { return 0; }
