@@ -82,6 +82,8 @@ void interrupts_take(void)
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
 	apic_write(APIC_TPR, 0);
 	mask_pics(0xff);
+	/* The firmware's timer may have ticked already. */
+	__asm__ volatile("sti; nop; nop; cli" ::: "memory");
 }
 
 void interrupts_come_between_exits(void)
