@@ -277,9 +277,10 @@ $(B)/sluice-test.efi: $(B)/test/sluice.so
 # ---- Payloads: a guest that looks at its machine ---------------------------
 
 PAYLOAD_OBJECTS := $(patsubst %,$(B)/%.o,\
-	$(basename $(wildcard tests/guest/*.c tests/guest/*.S)))
+	$(basename $(wildcard tests/guest/*.c tests/guest/*.S)) \
+	tests/unit/insn_trial)
 
-$(B)/tests/guest/%.o: tests/guest/%.c $(NEWLIB)
+$(B)/tests/%.o: tests/%.c $(NEWLIB)
 	$(call compile,CC,$(EFI_CFLAGS) -Iinclude)
 
 $(B)/tests/guest/%.o: tests/guest/%.S

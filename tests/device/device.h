@@ -26,14 +26,16 @@ enum { DEVICE_NVME, DEVICE_REGION, DEVICE_FUNCTIONS };
 #define DEVICE_REGION_BASE 0xf8100000u
 #define DEVICE_REGION_SIZE 0x4000u
 
-/* Of the region: two pages that are like memory and always trapped, registers
- * that say what happened there, and a page that is nobody's and not trapped. */
+/* Of the region: two pages that show memory of the guest's through a trap,
+ * registers that say what happened there, and a page that is nobody's and not
+ * trapped. The registers are quadwords. */
 #define REGION_MEMORY_SIZE 0x2000u
 #define REGION_COUNT 0x2000u	/* of accesses; any write clears it */
 #define REGION_OFFSET 0x2008u	/* of the last one */
 #define REGION_KIND 0x2010u	/* its size in bytes, and */
 #define REGION_KIND_WRITE BIT(8)
 #define REGION_STALL 0x2018u	/* 1: the controller completes no I/O */
+#define REGION_BACKING 0x2020u	/* where that memory is */
 #define REGION_TRAPPED 0x3000u
 
 /* The namespace: 512-byte blocks, and its partitions. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* As much of POSIX threads as the fake controller uses, where there are none. */
+/* As much of POSIX threads as the fake controller uses, without them. */
 #ifndef SLUICE_DEVICE_PTHREAD_H
 #define SLUICE_DEVICE_PTHREAD_H
 

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The trapped region: memory to whoever looks through the trap, and a note
- * of what the last access was, so that a payload can tell one of eight bytes
+ * The trapped region: memory that is seen through the trap, and a note of
+ * what the last access was, so that a payload can tell one of eight bytes
  * from two of four.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "barrier.h"
 #include "config.h"
+#include "gmem.h"
 #include "lock.h"
 #include "mmio.h"
 
 static struct {
 	struct lock lock;
-	u8 memory[REGION_MEMORY_SIZE + PAGE_SIZE];	/* and what is beyond */
+	u8 *memory;		/* the guest's; NULL: not set */
 	u64 count, offset, kind;
 } state;
 
 static void touch(struct mmio_access *access)
 {
-	u8 *at = &state.memory[access->offset];
+	u8 *at = state.memory + access->offset;
 
+	if (!state.memory)
+		return;
 	state.count++;
 	state.offset = access->offset;
 	state.kind = access->size | (access->is_write ? REGION_KIND_WRITE : 0);
@@ -38,18 +40,31 @@ static void read_register(struct mmio_access *access)
 		access->offset == REGION_KIND ? state.kind : 0;
 }
 
+static void write_register(const struct mmio_access *access)
+{
+	switch (access->offset) {
+	case REGION_STALL:
+		device_nvme_stall(access->value);
+		break;
+	case REGION_BACKING:
+		state.memory = gmem_map(gpa(access->value),
+					REGION_MEMORY_SIZE);
+		break;
+	case REGION_COUNT:
+		state.count = 0;
+	}
+}
+
 static void access_region(struct mmio_region *region,
 			  struct mmio_access *access)
 {
 	lock_acquire(&state.lock);
-	if (access->offset < REGION_MEMORY_SIZE)
+	if (range_inside(access->offset, access->size, REGION_MEMORY_SIZE))
 		touch(access);
 	else if (!access->is_write)
 		read_register(access);
-	else if (access->offset == REGION_STALL)
-		device_nvme_stall(access->value);
 	else
-		state.count = 0;
+		write_register(access);
 	lock_release(&state.lock);
 }
 

@@ -60,7 +60,7 @@ bool nvme_wait_csts(u32 mask, u32 wanted)
 	return false;
 }
 
-/* ---- Queues --------------------------------------------------------------- */
+/* ---- Queues ------------------------------------------------------------ */
 
 static void init_pair(struct queue_pair *pair, u16 id, unsigned page)
 {
@@ -130,7 +130,7 @@ void driver_stop_messages(void)
 	pci_write(DEVICE_NVME, DEVICE_MSI + 2, 2, 0);
 }
 
-/* ---- Commands --------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------- */
 
 u16 driver_put(struct queue_pair *pair, struct nvme_sqe *sqe)
 {

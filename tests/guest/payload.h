@@ -31,6 +31,24 @@
 	run(a_second_nmi_waits_for_the_iret)                          \
 	run(interrupts_come_between_exits)                            \
 	run(an_interrupt_waits_for_sti)                               \
+	run(every_form_does_what_it_does_to_memory)                   \
+	run(accesses_of_32_bit_code_are_as_to_memory)                 \
+	run(accesses_of_16_bit_code_are_as_to_memory)                 \
+	run(an_access_is_one_access_of_its_width)                     \
+	run(what_is_not_emulated_is_undefined)                        \
+	run(an_access_may_cross_the_regions_end)                      \
+	run(a_fault_in_the_second_page_comes_first)                   \
+	run(a_string_stops_at_the_page_that_is_missing)               \
+	run(page_tables_may_change_between_accesses)                  \
+	run(an_instruction_may_change_where_it_stands)                \
+	run(an_instruction_may_cross_two_pages)                       \
+	run(an_instruction_may_end_on_a_missing_page)                 \
+	run(a_single_step_stops_after_an_emulated_instruction)        \
+	run(a_single_step_stops_after_each_iteration)                 \
+	run(a_step_behind_mov_ss_is_one)                              \
+	run(an_interrupt_waits_for_the_access_behind_sti)             \
+	run(an_interrupt_waits_for_the_access_behind_mov_ss)          \
+	run(a_timer_interrupts_accesses_once)                         \
 	run(nvme_identifies_itself)                                   \
 	run(nvme_reads_what_was_written)                              \
 	run(nvme_follows_a_list_into_its_next_page)                   \
@@ -43,6 +61,11 @@
 	run(nvme_registers_bear_nonsense)                             \
 	run(nvme_registers_read_in_any_width)                         \
 	run(nvme_follows_its_bar)                                     \
+	run(interrupts_of_another_cpu_come_once)                      \
+	run(nmis_of_another_cpu_come_once)                            \
+	run(two_cpus_access_at_once)                                  \
+	run(a_cpu_without_paging_reaches_the_region)                  \
+	run(another_cpu_changes_the_instruction)                      \
 	run(a_cpu_starts_from_real_mode_to_long_mode)                 \
 	run(a_cpu_starts_again_after_another_init)                    \
 	run(all_others_start_by_broadcast)
@@ -88,12 +111,13 @@ void print_number(u64 value, unsigned base);
 struct trap {
 	u32 count;		/* since trap_clear() */
 	u8 vector;		/* of the last */
-	u64 error, rip, rflags;
+	u64 error, rip, rflags, cr2;
 };
 
 extern volatile struct trap trap;
 extern volatile u64 trap_resume;	/* where an exception goes on */
 extern void (*volatile trap_hook)(void);	/* called in the handler */
+extern volatile bool trap_keeps_stepping;	/* a #DB leaves TF alone */
 
 void trap_clear(void);
 /* Our descriptor table in, interrupts off; then the firmware's again. */
@@ -119,6 +143,23 @@ bool trap_was(u8 vector);
 /* For the outputs of TRY(). */
 #define COMMA ,
 
+/* ---- segments.c: part of that ---- */
+
+enum segment_selector {		/* behind those of the firmware */
+	SEGMENT_CODE_32 = 0x80,
+	SEGMENT_DATA_32 = 0x88,
+	SEGMENT_CODE_16 = 0x90,
+	SEGMENT_DATA_16 = 0x98,
+	SEGMENT_TASK = 0xa0,
+	SEGMENTS_END = 0xb0,
+};
+
+void segments_install(void);
+void segments_remove(void);
+/* 64 KiB at `base`, as real mode has them. */
+void segments_set_data_16(u32 base);
+void segments_set_code_16(u32 base);
+
 /* ---- processor.c: instructions, one function each ---- */
 
 enum { EAX, EBX, ECX, EDX };
@@ -130,6 +171,7 @@ u64 read_msr(u32 index);
 bool try_read_msr(u32 index, u64 *value);
 bool try_write_msr(u32 index, u64 value);
 u64 read_cr0(void);
+u64 read_cr2(void);
 u64 read_cr4(void);
 bool try_write_cr0(u64 value);
 bool try_write_cr4(u64 value);

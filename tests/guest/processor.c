@@ -53,6 +53,14 @@ u64 read_cr0(void)
 	return value;
 }
 
+u64 read_cr2(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
 u64 read_cr4(void)
 {
 	u64 value;

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "payload.h"
 #include "spec/x86.h"
+#include "startup.h"
 
 /* At the end of the page that trampoline.S is copied to. */
 struct mailbox {
@@ -17,7 +17,13 @@ struct mailbox {
 	u64 first_cr0;		/* of the last, as it found it */
 	u64 edx;
 	u64 efer;
+	void (*work)(void);	/* NULL: nothing to do */
+	u8 *stack;		/* its end */
+	u64 look_at;		/* in protected mode; 0 is there, too */
+	u32 seen;
 };
+
+static u8 work_stack[8192] __attribute__((aligned(16)));
 
 extern u8 trampoline[] __attribute__((visibility("hidden")));
 extern u8 trampoline_end[] __attribute__((visibility("hidden")));
@@ -75,6 +81,27 @@ static void start(u32 id)
 static u32 first_other(void)
 {
 	return apic_read(APIC_ID) >> 24 ? 0 : 1;
+}
+
+u32 startup_look(u32 address)
+{
+	if (!prepare())
+		return 0;
+	mailbox()->look_at = address;
+	start(first_other());
+	CHECK(wait_until(&mailbox()->long_count, 1));
+	return mailbox()->seen;
+}
+
+bool startup_run(void (*work)(void))
+{
+	if (!prepare())
+		return false;
+	mailbox()->work = work;
+	mailbox()->stack = work_stack + sizeof(work_stack);
+	start(first_other());
+	CHECK(wait_until(&mailbox()->long_count, 1));
+	return mailbox()->long_count;
 }
 
 void a_cpu_starts_from_real_mode_to_long_mode(void)

@@ -12,6 +12,10 @@
 #define FIRST_CR0 0xf10
 #define FIRST_EDX 0xf18
 #define EFER_VALUE 0xf20
+#define WORK 0xf28
+#define WORK_STACK 0xf30
+#define LOOK_AT 0xf38
+#define SEEN 0xf40
 
 #define MSR_EFER 0xc0000080
 
@@ -48,6 +52,9 @@ protected:
 	mov	$0x10, %eax
 	mov	%eax, %ds
 	lock incl PROTECTED_COUNT(%ebx)
+	mov	LOOK_AT(%ebx), %eax
+	mov	(%eax), %eax
+	mov	%eax, SEEN(%ebx)
 	mov	%cr4, %eax
 	or	$0x20, %eax		/* PAE */
 	mov	%eax, %cr4
@@ -67,7 +74,12 @@ long_mode:
 	mov	$MSR_EFER, %ecx
 	rdmsr
 	mov	%eax, EFER_VALUE(%rbx)
+	mov	WORK_STACK(%rbx), %rsp
 	lock incl LONG_COUNT(%rbx)
+	mov	WORK(%rbx), %rax
+	test	%rax, %rax
+	jz	1f
+	call	*%rax
 1:	hlt
 	jmp	1b
 

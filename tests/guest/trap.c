@@ -4,7 +4,7 @@
 #include "spec/x86.h"
 
 #define STUB_SIZE 32
-#define GATE_INTERRUPT 0x8e00u
+#define GATE_INTERRUPT 0x8e00u	/* | 1: on the task's first stack */
 
 struct gate {
 	u16 offset_low, selector, flags, offset_middle;
@@ -29,6 +29,7 @@ void trap_arrived(struct frame *frame);
 volatile struct trap trap;
 volatile u64 trap_resume;
 void (*volatile trap_hook)(void);
+volatile bool trap_keeps_stepping;
 
 static struct gate gates[256];
 static struct table_register firmware_table;
@@ -56,12 +57,13 @@ void trap_arrived(struct frame *frame)
 	trap.vector = frame->vector;
 	trap.error = frame->error;
 	trap.rip = frame->rip;
+	trap.cr2 = read_cr2();
 	trap.rflags = frame->rflags;
 	if (trap_hook)
 		trap_hook();
 	if (frame->vector >= 32)
 		apic_write(APIC_EOI, 0);
-	if (frame->vector == VECTOR_DB)
+	if (frame->vector == VECTOR_DB && !trap_keeps_stepping)
 		frame->rflags &= ~RFLAGS_TF;
 	if (is_exception(frame->vector))
 		frame->rip = trap_resume;
@@ -78,7 +80,7 @@ static void fill_gates(void)
 		gates[i] = (struct gate){
 			.offset_low = offset, .offset_middle = offset >> 16,
 			.offset_high = offset >> 32, .selector = selector,
-			.flags = GATE_INTERRUPT,
+			.flags = GATE_INTERRUPT | is_exception(i),
 		};
 	}
 }
@@ -89,6 +91,7 @@ void trap_install(void)
 
 	__asm__ volatile("pushfq; pop %0; cli" : "=r"(firmware_flags));
 	__asm__ volatile("sidt %0" : "=m"(firmware_table));
+	segments_install();
 	fill_gates();
 	__asm__ volatile("lidt %0" ::"m"(table));
 	trap_clear();
@@ -97,5 +100,6 @@ void trap_install(void)
 void trap_remove(void)
 {
 	__asm__ volatile("lidt %0" ::"m"(firmware_table));
+	segments_remove();
 	__asm__ volatile("push %0; popfq" ::"r"(firmware_flags) : "cc");
 }

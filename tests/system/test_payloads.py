@@ -47,7 +47,7 @@ def test_in_qemu(lab, model, cpus):
     name = f"payloads-{model}-{cpus}"
     with lab.machine(name, payload_disk(name, cpus), cpus=cpus,
                      cpu=f"{model},+svm,+npt") as system:
-        system.machine.expect_end(120)
+        system.machine.expect_end(300)
         check(system.machine.console.text, cpus)
         assert "AMD SVM" in system.machine.log.text
 

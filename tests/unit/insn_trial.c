@@ -9,7 +9,6 @@ struct trial_state native_state;
 void *native_code;
 u64 native_host_rsp, native_rdi;
 void native_run(void);
-void native_return(void);
 
 #define LOAD(offset, name) "mov " #offset "(%rdi), %" #name "\n"
 #define STORE(offset, name) "mov %" #name ", " #offset "(%rdi)\n"
@@ -28,7 +27,9 @@ __asm__(".text\n"
 	"pushq 128(%rdi)\n popfq\n"
 	ALL_BUT_RSP_AND_RDI(LOAD) LOAD(32, rsp) LOAD(56, rdi)
 	"jmp *native_code(%rip)\n"
-	"native_return:\n"
+	".globl trial_end\n"
+	".hidden trial_end\n"
+	"trial_end:\n"
 	"mov %rdi, native_rdi(%rip)\n"
 	"lea native_state(%rip), %rdi\n"
 	ALL_BUT_RSP_AND_RDI(STORE) STORE(32, rsp)
@@ -349,11 +350,11 @@ void trial_init(struct trial *t, size_t index, const struct trial_place *place)
 		set_string_registers(t);
 }
 
-/* The instruction, and JMP [rip] to native_return. */
+/* The instruction, and JMP [rip] to trial_end. */
 const struct trial_state *trial_run(const struct trial *t)
 {
 	u8 *code = t->place->code;
-	void *back = native_return;
+	void *back = trial_end;
 
 	memcpy(code, t->bytes, t->length);
 	memcpy(code + t->length, "\xff\x25\0\0\0\0", 6);

@@ -57,7 +57,10 @@ bool trial_needs_movbe(const struct trial *trial);
 u64 trial_defined_flags(const struct trial *trial);
 
 /* The processor executes it with `before` and what is in place->data; returns
- * the state after it. One at a time: no interrupt may come, no stack is there. */
+ * the state after it. One at a time: no interrupt may come, no stack is
+ * there. */
 const struct trial_state *trial_run(const struct trial *trial);
+/* Not to be called: where the code ends, and a fault in it may go on. */
+void trial_end(void);
 
 #endif
