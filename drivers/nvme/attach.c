@@ -294,10 +294,7 @@ static struct nvme_host *alloc_host(void)
 	host->page_shift = PAGE_SHIFT;
 	host->region.name = host->name;
 	host->region.access = regs_access;
-	list_init(&host->inbox);
-	list_init(&host->own_io);
-	list_init(&host->own_admin);
-	list_init(&host->done);
+	run_init(host);
 	return host;
 }
 

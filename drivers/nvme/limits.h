@@ -22,6 +22,7 @@
 #define NVME_OWN_PAGES 258	/* copies for two host requests */
 #define NVME_BOUNCE_MAX (512u << 10)	/* bytes of one copy */
 #define NVME_WINDOW_WORDS 64	/* a power of two */
+#define NVME_POLL_US 1000	/* while host requests are under way */
 #define NVME_SPIN_US 2000	/* for a guest that polls */
 #define NVME_HOST_DEADLINE_US 5000000
 

@@ -225,6 +225,7 @@ struct nvme_host {
 	struct list done;	/* descriptors to be called back */
 	bool is_online;		/* host requests are accepted */
 	u32 own_count;		/* descriptors not yet called back */
+	struct timer poll;	/* set while there are any */
 	u32 busy;		/* sum over hubs: interrupts are watched */
 	u32 work;		/* enum run_work; atomic */
 	u64 next_check_us;	/* deadlines */
@@ -502,6 +503,8 @@ enum run_work {
 	RUN_STEP = 16,		/* ctrl_step() */
 };
 
+/* Of a host that is new. */
+void run_init(struct nvme_host *host);
 /* Moves everything that can move. No lock held. */
 void run_all(struct nvme_host *host);
 /* The same after looking for completions of every hub. */

@@ -31,6 +31,41 @@ void run_release(struct nvme_request *req)
 	run_wake(host, RUN_INBOX);
 }
 
+/*
+ * Sluice's own commands raise no interrupt, and a guest with nothing to do
+ * makes no exit. A timer that is set has an idle CPU look all the time; on
+ * busy ones there are exits, and this at the latest.
+ */
+static void poll_fired(struct timer *timer)
+{
+	struct nvme_host *host = container_of(timer, struct nvme_host, poll);
+
+	run_poll(host);
+	if (READ_ONCE(host->own_count))
+		timer_set(timer, clock_deadline_us(NVME_POLL_US));
+}
+
+void run_init(struct nvme_host *host)
+{
+	list_init(&host->inbox);
+	list_init(&host->own_io);
+	list_init(&host->own_admin);
+	list_init(&host->done);
+	host->poll.fire = poll_fired;
+}
+
+/*
+ * Where there were others, the timer is set, or has yet to look at the count:
+ * which is why that comes first.
+ */
+static void count_own(struct nvme_host *host)
+{
+	lock_assert_held(&host->inbox_lock);
+	WRITE_ONCE(host->own_count, host->own_count + 1);
+	if (host->own_count == 1)
+		timer_set(&host->poll, clock_deadline_us(NVME_POLL_US));
+}
+
 int run_submit(struct nvme_io_descriptor *desc, bool is_admin)
 {
 	struct nvme_host *host = desc->host;
@@ -42,8 +77,8 @@ int run_submit(struct nvme_io_descriptor *desc, bool is_admin)
 	if (is_online) {
 		list_add_tail(is_admin ? &host->own_admin : &host->own_io,
 			      &desc->node);
-		WRITE_ONCE(host->own_count,
-			   host->own_count + !desc->is_internal);
+		if (!desc->is_internal)
+			count_own(host);
 	}
 	lock_release(&host->inbox_lock);
 	run_wake(host, RUN_OWN);

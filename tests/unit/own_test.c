@@ -9,6 +9,7 @@
 #include "fake_nvme.h"
 #include "fake_double.h"
 #include "test.h"
+#include "timer.h"
 
 static struct guest_cq cq;
 static struct guest_sq sq;
@@ -112,6 +113,17 @@ TEST(data_is_written_and_read_by_host_requests)
 	CHECK_EQ(done_count, 3);
 }
 
+TEST(an_idle_machine_finds_them_done)
+{
+	start();
+	CHECK(submit(NVME_IO_READ, 1000, 40));
+	guest_read32(NVME_REG_VS);
+	CHECK(timer_is_pending());
+	guest_idle(3000);
+	CHECK_EQ(done_count, 1);
+	CHECK(!timer_is_pending());
+}
+
 static void on_classic(struct nvme_host *host, void *arg1, void *arg2,
 		       void *arg3)
 {
@@ -189,8 +201,11 @@ TEST(guest_and_host_requests_run_at_the_same_time)
 			guest_put(&sq, &sqe);
 			submit(NVME_IO_READ, i, 8);
 		}
+		fake_nvme.is_stalled = true;
 		guest_ring(&sq);
+		guest_idle(100);
 		max = MAX(max, fake_nvme.pending_count);
+		fake_nvme.is_stalled = false;
 		CHECK(guest_wait(&cq, &cqe));
 		sq.head = cqe.sq_head;
 		guest_consumed(&cq);
