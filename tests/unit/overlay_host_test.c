@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Host requests of an interceptor above an overlay. */
+/* Host requests of an interceptor above an overlay, and the overlay's own. */
 #include <string.h>
 
+#include "control.h"
 #include "fake_double.h"
 #include "fake_guest.h"
+#include "fake_log.h"
 #include "fake_machine.h"
 #include "fake_nvme.h"
 #include "test.h"
@@ -16,12 +18,12 @@ static phys_t *list, list_phys;
 static u8 *pages, *image, *buffer;
 static int last_status;
 
-static void start(void)
+static void start_in(const char *chain)
 {
 	phys_t phys;
 
 	guest_boot();
-	CHECK_EQ(fake_configure("chain", "double, overlay"), 0);
+	CHECK_EQ(fake_configure("chain", chain), 0);
 	CHECK_EQ(fake_configure("overlay", "memory=2 FAKE1:n1"), 0);
 	fake_double.needs = NVME_IO_NEEDS_HOST_REQUESTS;
 	CHECK_EQ(fake_machine_attach(), 0);
@@ -34,6 +36,11 @@ static void start(void)
 	pages = nvme_io_alloc_pages(fake_double.host, 2, &phys);
 	list[0] = phys;
 	list[1] = phys + 4096;
+}
+
+static void start(void)
+{
+	start_in("double, overlay");
 }
 
 static void on_done(struct nvme_host *host, u16 status, void *arg)
@@ -79,4 +86,62 @@ TEST(they_do_not_write_to_the_base)
 	CHECK_EQ(submit(NVME_IO_WRITE, 8, 16), WRITE_PROTECTED);
 	for (u32 i = 0; i < 64; i++)
 		CHECK_EQ(image[i * 512], 0x11);
+}
+
+/* ---- The overlay's own ------------------------------------------------------ */
+
+static u32 shown_count;
+
+/* As crypt would. */
+static u16 change(void *interceptor, const struct nvme_io_host_data *data)
+{
+	shown_count++;
+	for (u32 i = 0; data->is_write && i < data->n_lbas * 512; i++)
+		data->bytes[i] ^= 0xff;
+	return NVME_IO_SUCCESS;
+}
+
+static void commit(u32 target)
+{
+	struct nvme_sqe sqe = {
+		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
+		.cdw12 = CONTROL_MAGIC, .cdw14 = strlen("commit"),
+		.cdw13 = CONTROL_VERSION << 16 | target,
+	};
+
+	guest_set_prps(&sqe, buffer, CONTROL_DATA_MAX);
+	strcpy((char *)buffer, "commit");
+	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
+	for (u32 i = 0; !fake_log_has(": committed"); i++) {
+		CHECK(i < 1000);
+		guest_idle(10);
+	}
+}
+
+static void write_and_commit(const char *chain, u32 target)
+{
+	struct nvme_sqe sqe;
+
+	fake_interceptor.on_host_data = change;
+	start_in(chain);
+	CHECK_EQ(fake_configure("overlay.orders", "on"), 0);
+	memset(buffer, 0x5a, 65536);
+	sqe = guest_rw(NVME_CMD_WRITE, 13, 2, buffer);
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	shown_count = 0;
+	commit(target);
+}
+
+TEST(what_is_committed_passes_those_below)
+{
+	write_and_commit("overlay, double", 1);
+	CHECK(shown_count);
+	CHECK_EQ(image[13 * 512], 0xa5);
+}
+
+TEST(what_is_committed_does_not_pass_those_above)
+{
+	write_and_commit("double, overlay", 2);
+	CHECK_EQ(shown_count, 0);
+	CHECK_EQ(image[13 * 512], 0x5a);
 }
