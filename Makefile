@@ -372,6 +372,11 @@ crypt_test_EXTRA = $(call host_plugins,crypt) \
 fault_test_EXTRA = $(call host_plugins,fault) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 overlay_host_test_EXTRA = $(overlay_test_EXTRA)
+overlay_log_test_EXTRA = $(filter %_log.o %_space.o,\
+	$(call host_plugins,overlay))
+overlay_power_test_EXTRA = $(call host_plugins,overlay) \
+	$(call host_fakes,power)
+overlay_store_test_EXTRA = $(overlay_test_EXTRA)
 overlay_test_EXTRA = $(call host_plugins,overlay) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
 gate_image_test_EXTRA = $(gate_threads_test_EXTRA)

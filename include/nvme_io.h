@@ -490,6 +490,9 @@ void *nvme_io_alloc_pages(struct nvme_host *host, size_t n_pages,
 
 const char *nvme_io_host_name(struct nvme_host *host);	/* "nvme0" */
 const char *nvme_io_serial(struct nvme_host *host);	/* spaces trimmed */
+/* Bytes of one command's data, the guest's or a host request's: at least a
+ * page. Known from on_init() on. */
+u64 nvme_io_transfer_max(struct nvme_host *host);
 
 struct nvme_io_namespace {
 	u32 nsid;

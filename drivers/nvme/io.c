@@ -271,6 +271,11 @@ const char *nvme_io_serial(struct nvme_host *host)
 	return host->serial_number;
 }
 
+u64 nvme_io_transfer_max(struct nvme_host *host)
+{
+	return host->transfer_max;
+}
+
 u32 nvme_io_namespace_count(struct nvme_host *host)
 {
 	return ns_count(host);

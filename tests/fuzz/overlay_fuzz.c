@@ -45,6 +45,36 @@ static void zero(struct input *in)
 		model[first + i] = ENTRY_ALL_ZERO;
 }
 
+static void forget(struct input *in)
+{
+	u32 first = input_of(in, CHUNKS);
+	u32 count = input_of(in, CHUNKS - first + 1);
+
+	if (overlay_map_forget(&map, FIRST + first, count))
+		return;
+	memset(model + first, 0, count * sizeof(*model));
+}
+
+/* Together they are all that there is, and no run could be longer. */
+static void check_runs(void)
+{
+	struct overlay_run run, last = { 0 };
+	u64 at = FIRST, end = FIRST + CHUNKS;
+
+	for (; overlay_map_run(&map, at, end, &run); at += run.count) {
+		for (; at < run.first; at++)
+			CHECK_EQ(model[at - FIRST], 0);
+		for (u64 i = 0; i < run.count; i++)
+			CHECK_EQ(overlay_map_get(&map, at + i),
+				 overlay_run_entry(&run, i));
+		CHECK(last.first + last.count != run.first ||
+		      overlay_run_entry(&last, last.count) != run.entry);
+		last = run;
+	}
+	for (; at < end; at++)
+		CHECK_EQ(model[at - FIRST], 0);
+}
+
 static void check_next(struct input *in)
 {
 	u32 chunk = input_of(in, CHUNKS);
@@ -88,6 +118,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			break;
 		case 6:
 			check_next(&in);
+			forget(&in);
 			break;
 		default:
 			if (!input_of(&in, 16))
@@ -95,6 +126,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		}
 	}
 	check_all();
+	check_runs();
 	clear();
 	return 0;
 }

@@ -6,10 +6,15 @@
  *	overlay = memory=64 warn=50 QF0:n1	all of a namespace
  *	overlay.orders = on		root of the guest may commit
  *
+ *	overlay = memory=16 PARTLABEL=rootfs
+ *	overlay.store = PARTLABEL=scratch
+ *	overlay.boot = keep
+ *
  * Writes go to memory; reads go down to the device, and what has been written
  * is put over their data when they come back, so that whatever is below has
  * done its part. What memory holds is gone with the machine's next start, or
- * by order, unless an order puts it into the base.
+ * by order, unless an order puts it into the base. With a store, a partition
+ * that the guest cannot reach, memory holds the map only: overlay_store.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +56,7 @@ static struct overlay_volume *find(struct overlay *overlay, u32 nsid, u64 lba,
 	return NULL;
 }
 
-static bool is_on(const struct overlay *overlay, u32 nsid)
+bool overlay_is_on(const struct overlay *overlay, u32 nsid)
 {
 	for (u32 i = 0; i < overlay->volume_count; i++)
 		if (overlay->volumes[i].is_here &&
@@ -90,7 +95,7 @@ static enum nvme_io_verdict pass(struct overlay_volume *volume,
 	return NVME_IO_PASS;
 }
 
-enum { WRITE = 0x01, READ = 0x02, COMPARE = 0x05, ZEROES = 0x08,
+enum { FLUSH = 0x00, WRITE = 0x01, READ = 0x02, COMPARE = 0x05, ZEROES = 0x08,
        VERIFY = 0x0c };
 
 /* All blocks are the volume's. */
@@ -102,6 +107,8 @@ static enum nvme_io_verdict on_blocks(struct overlay_volume *volume,
 		return refuse(volume->overlay, req, NVME_IO_WRITE_PROTECTED);
 	if (volume->is_closed)
 		return NVME_IO_PASS;
+	if (volume->store)
+		return overlay_guest_command(volume, req, cmd);
 	if (overlay_commit_delays(volume, req))
 		return NVME_IO_HOLD;
 	switch (cmd->opcode) {
@@ -132,11 +139,15 @@ static enum nvme_io_verdict on_command(void *interceptor,
 	enum reach reach;
 
 	*nvme_io_req_private(req, &overlay->interceptor) = 0;
-	if (cmd->effects & anything && is_on(overlay, cmd->nsid))
+	if (cmd->effects & anything && overlay_is_on(overlay, cmd->nsid))
 		return refuse(overlay, req, cmd->effects & NVME_IO_UNKNOWN ?
 			      NVME_IO_INVALID_OPCODE : NVME_IO_WRITE_PROTECTED);
 	if (cmd->admin)
-		return NVME_IO_PASS;
+		return overlay_cache_command(overlay, req, cmd);
+	if (cmd->opcode == FLUSH)
+		return overlay_guest_flush(overlay, req, cmd->nsid);
+	if (overlay_where_is_store(overlay, cmd->nsid, cmd->lba, cmd->n_lbas))
+		return refuse(overlay, req, NVME_IO_ACCESS_DENIED);
 	if (overlay->is_closed &&
 	    cmd->effects & (NVME_IO_WRITES | NVME_IO_RANGES))
 		return refuse(overlay, req, NVME_IO_WRITE_PROTECTED);
@@ -157,6 +168,11 @@ static enum nvme_io_verdict on_copy(void *interceptor,
 	struct overlay *overlay = interceptor;
 	enum reach reach;
 
+	for (u32 i = 0; i < n_sources; i++)
+		if (overlay_where_is_store(overlay, cmd->nsid,
+					   sources[i].lba_start,
+					   sources[i].n_lbas))
+			return refuse(overlay, req, NVME_IO_ACCESS_DENIED);
 	for (u32 i = 0; i < n_sources; i++)
 		if (find(overlay, cmd->nsid, sources[i].lba_start,
 			 sources[i].n_lbas, &reach))
@@ -186,24 +202,48 @@ static void on_complete(void *interceptor, struct nvme_request *req,
 	overlay_commit_leave(volume);
 }
 
+/* What is on a store is not at hand here. */
+static bool is_away(const struct overlay_volume *volume,
+		    const struct nvme_io_host_data *data)
+{
+	for (u32 i = 0; volume->store && i < data->n_lbas; i++)
+		if (data->lba + i >= volume->where.first_lba &&
+		    data->lba + i <= volume->where.last_lba &&
+		    overlay_data_has(volume, data->lba + i, 1))
+			return true;
+	return false;
+}
+
+static u16 show(const struct overlay_volume *volume,
+		const struct nvme_io_host_data *data)
+{
+	if (data->is_write)
+		return NVME_IO_WRITE_PROTECTED | NVME_IO_DNR;
+	if (is_away(volume, data))
+		return NVME_IO_ACCESS_DENIED | NVME_IO_DNR;
+	overlay_data_show(volume, data);
+	return NVME_IO_SUCCESS;
+}
+
 /* Interceptors above see what the guest sees; what they would write has
  * nowhere to go but to the base. */
 static u16 on_host_data(void *interceptor, const struct nvme_io_host_data *data)
 {
 	struct overlay *overlay = interceptor;
+	u16 status = NVME_IO_SUCCESS;
 
-	for (u32 i = 0; i < overlay->volume_count; i++) {
+	if (overlay_where_is_store(overlay, data->nsid, data->lba,
+				   data->n_lbas))
+		return NVME_IO_ACCESS_DENIED | NVME_IO_DNR;
+	for (u32 i = 0; i < overlay->volume_count && !status; i++) {
 		struct overlay_volume *volume = &overlay->volumes[i];
 
-		if (volume->is_closed ||
-		    reach_of(volume, data->nsid, data->lba, data->n_lbas) ==
+		if (!volume->is_closed &&
+		    reach_of(volume, data->nsid, data->lba, data->n_lbas) !=
 			    OUTSIDE)
-			continue;
-		if (data->is_write)
-			return NVME_IO_WRITE_PROTECTED | NVME_IO_DNR;
-		overlay_data_show(volume, data);
+			status = show(volume, data);
 	}
-	return NVME_IO_SUCCESS;
+	return status;
 }
 
 /* ---- Dataset Management ---------------------------------------------- */
@@ -211,7 +251,7 @@ static u16 on_host_data(void *interceptor, const struct nvme_io_host_data *data)
 #define DEALLOCATE 4u		/* of CDW11 (NVMe 1.4, 6.7) */
 
 /* A status. *is_ours: the device need not know of the range. */
-static u16 discard(struct overlay *overlay, const struct nvme_io_command *cmd,
+static u16 discard_range(struct overlay *overlay, const struct nvme_io_command *cmd,
 		   const struct nvme_io_range *range, bool *is_ours)
 {
 	enum reach reach;
@@ -220,6 +260,9 @@ static u16 discard(struct overlay *overlay, const struct nvme_io_command *cmd,
 					     &reach);
 
 	*is_ours = volume || !range->n_lbas;
+	if (overlay_where_is_store(overlay, cmd->nsid, range->lba_start,
+				   range->n_lbas))
+		return NVME_IO_ACCESS_DENIED | NVME_IO_DNR;
 	if (!volume || !(cmd->cdw11 & DEALLOCATE))
 		return NVME_IO_SUCCESS;
 	if (reach == ACROSS)
@@ -239,7 +282,9 @@ static bool is_delayed(struct overlay *overlay, struct nvme_request *req,
 	for (u32 i = 0; i < n_ranges; i++) {
 		volume = find(overlay, cmd->nsid, ranges[i].lba_start,
 			      ranges[i].n_lbas, &reach);
-		if (volume && overlay_commit_delays(volume, req))
+		if (volume && (volume->store && !volume->is_closed ?
+			       overlay_guest_delays(volume, req, n_ranges) :
+			       overlay_commit_delays(volume, req)))
 			return true;
 	}
 	return false;
@@ -263,7 +308,7 @@ static u32 on_data_management(void *interceptor, struct nvme_request *req,
 	for (u32 i = 0; i < n_ranges && !status; i++) {
 		bool is_ours;
 
-		status = discard(overlay, cmd, &ranges[i], &is_ours);
+		status = discard_range(overlay, cmd, &ranges[i], &is_ours);
 		if (!is_ours)
 			ranges[others++] = ranges[i];
 	}
@@ -275,26 +320,33 @@ static u32 on_data_management(void *interceptor, struct nvme_request *req,
 	return 0;
 }
 
-/* ---- What the guest is told ------------------------------------------ */
-
-/* Identify Controller: ONCS without Compare, Write Uncorrectable,
- * reservations and Copy (NVMe 1.4, figure 247). */
-static void identify_controller(u8 *data)
-{
-	data[520] &= (u8)~(1u << 0 | 1u << 1 | 1u << 5);
-	data[521] &= (u8)~(1u << 0);
-}
-
-static void on_identify(void *interceptor, u8 cns, u32 nsid, u16 controller_id,
-			void *data)
-{
-	struct overlay *overlay = interceptor;
-
-	if (cns == 0x01 && is_on(overlay, ALL_NSIDS))
-		identify_controller(data);
-}
-
 /* ---- Orders ----------------------------------------------------------- */
+
+static bool is_committing(const struct overlay_volume *volume)
+{
+	return volume->store ? overlay_guest_is_committing(volume) :
+			       volume->commit != COMMIT_NOT;
+}
+
+static const char *state_of(const struct overlay_volume *volume)
+{
+	return !volume->is_here ? "away" :
+	       volume->is_closed ? "read-only" :
+	       is_committing(volume) ? "committing" : "open";
+}
+
+static void count_chunks(const struct overlay_volume *volume, u64 *used,
+			 u64 *count)
+{
+	const struct overlay_pages *pages = volume->map.pages;
+
+	if (volume->store) {
+		overlay_guest_count(volume, used, count);
+		return;
+	}
+	*count = pages->count - 1;
+	*used = *count - pages->free_count;
+}
 
 static bool ask(void *interceptor, struct nvme_io_answer *out)
 {
@@ -304,19 +356,16 @@ static bool ask(void *interceptor, struct nvme_io_answer *out)
 		return false;
 	for (u64 i = out->first; i < overlay->volume_count; i++) {
 		const struct overlay_volume *volume = &overlay->volumes[i];
-		const struct overlay_pages *pages = &volume->rule->pages;
-		u32 used = pages->count - 1 - pages->free_count;
+		u64 used = 0, count = 0;
 
+		if (!volume->is_closed)
+			count_chunks(volume, &used, &count);
 		if (!nvme_io_answer_line(
 			    out, "rule=%s\tnsid=%u\tfirst-lba=%lu\t"
-			    "last-lba=%lu\tstate=%s\tused-kib=%u\tof-kib=%u",
+			    "last-lba=%lu\tstate=%s\tused-kib=%lu\tof-kib=%lu",
 			    volume->rule->text, volume->where.nsid,
 			    volume->where.first_lba, volume->where.last_lba,
-			    !volume->is_here ? "away" :
-			    volume->is_closed ? "read-only" :
-			    volume->commit ? "committing" : "open",
-			    volume->is_closed ? 0 : used * 4,
-			    volume->is_closed ? 0 : (pages->count - 1) * 4))
+			    state_of(volume), used * 4, count * 4))
 			break;
 	}
 	return true;
@@ -324,24 +373,36 @@ static bool ask(void *interceptor, struct nvme_io_answer *out)
 
 static void commit_all(struct overlay *overlay)
 {
-	for (u32 i = 0; i < overlay->volume_count; i++)
-		if (overlay->volumes[i].is_here &&
-		    !overlay->volumes[i].is_closed)
-			overlay_commit_begin(&overlay->volumes[i]);
+	for (u32 i = 0; i < overlay->volume_count; i++) {
+		struct overlay_volume *volume = &overlay->volumes[i];
+
+		if (!volume->is_here || volume->is_closed)
+			continue;
+		if (volume->store)
+			overlay_guest_commit(volume);
+		else
+			overlay_commit_begin(volume);
+	}
+}
+
+static void discard(struct overlay_volume *volume)
+{
+	if (volume->store) {
+		overlay_guest_discard(volume);
+		return;
+	}
+	overlay_map_clear(&volume->map);
+	volume->warned_percent = 0;
+	nvme_io_log(volume->overlay->host, NVME_IO_LOG_WARN,
+		    "overlay: %s: discarded", volume->rule->text);
 }
 
 static void discard_all(struct overlay *overlay)
 {
-	for (u32 i = 0; i < overlay->volume_count; i++) {
-		struct overlay_volume *volume = &overlay->volumes[i];
-
-		if (volume->is_closed || volume->commit)
-			continue;
-		overlay_map_clear(&volume->map);
-		volume->warned_percent = 0;
-		nvme_io_log(overlay->host, NVME_IO_LOG_WARN,
-			    "overlay: %s: discarded", volume->rule->text);
-	}
+	for (u32 i = 0; i < overlay->volume_count; i++)
+		if (!overlay->volumes[i].is_closed &&
+		    !is_committing(&overlay->volumes[i]))
+			discard(&overlay->volumes[i]);
 }
 
 static int order(void *interceptor, const char *text, char *why,
@@ -372,6 +433,18 @@ static u8 on_init(void *interceptor)
 	overlay->interceptor.needs = NVME_IO_NEEDS_HOST_REQUESTS;
 	overlay_where_look(overlay);
 	return 1;
+}
+
+static u8 can_stop(void *interceptor)
+{
+	struct overlay *overlay = interceptor;
+	bool can = true;
+
+	for (u32 i = 0; i < overlay->volume_count; i++)
+		if (overlay->volumes[i].store &&
+		    !overlay_guest_can_stop(&overlay->volumes[i]))
+			can = false;
+	return can;
 }
 
 /* With the first controller: which one will need it is not known yet. */
@@ -417,7 +490,8 @@ static int attach(struct nvme_host *host)
 		.on_copy = on_copy,
 		.on_complete = on_complete,
 		.on_host_data = on_host_data,
-		.on_identify = on_identify,
+		.on_identify = overlay_cache_identify,
+		.can_stop = can_stop,
 		.control = &control,
 	};
 	nvme_io_install_interceptor(host, &overlay->interceptor);

@@ -53,13 +53,29 @@ static inline void *overlay_pages_at(const struct overlay_pages *pages,
 struct overlay_map {
 	struct overlay_pages *pages;
 	u32 root;
+	/* A chunk's page is not needed any more. NULL: it is of `pages`. */
+	void (*dropped)(struct overlay_map *map, u32 page);
 };
+
+/* A chunk's page, or 0, that its entry has no more. */
+void overlay_map_drop(struct overlay_map *map, u32 page);
+
+/* Chunks with the same entry, or with pages one after the other. */
+struct overlay_run {
+	u64 first, count, entry;
+};
+u64 overlay_run_entry(const struct overlay_run *run, u64 i);
 
 u64 overlay_map_get(const struct overlay_map *map, u64 chunk);
 /* To be changed in place until the map is. NULL: no page is left. */
 u64 *overlay_map_make(struct overlay_map *map, u64 chunk);
 /* [first, first + count) is zero. -1: too few pages are left. */
 int overlay_map_zero(struct overlay_map *map, u64 first, u64 count);
+/* Nothing is there any more. -1: as above. */
+int overlay_map_forget(struct overlay_map *map, u64 first, u64 count);
+/* The first run from `chunk` on, below `end`. False: there is none. */
+bool overlay_map_run(const struct overlay_map *map, u64 chunk, u64 end,
+		     struct overlay_run *run);
 /* The first chunk from `chunk` on, below `end`, that has anything. */
 u64 overlay_map_next(const struct overlay_map *map, u64 chunk, u64 end);
 void overlay_map_clear(struct overlay_map *map);
@@ -72,6 +88,8 @@ struct overlay_rule {
 	u32 warn_percent;
 	char text[193];		/* as it stands there */
 	struct nvme_io_selector selector;
+	bool has_store, keeps;	/* what is on it over a start */
+	struct nvme_io_selector store;
 	struct overlay_pages pages;	/* count 0: not yet there */
 	bool is_taken;		/* by a volume */
 };
@@ -94,10 +112,12 @@ enum overlay_commit {
 };
 
 struct overlay;
+struct overlay_store;
 
 struct overlay_volume {
 	struct overlay *overlay;
 	struct overlay_rule *rule;
+	struct overlay_store *store;	/* NULL: it is all in memory */
 	struct nvme_io_extent where;
 	char serial[21];
 	u32 lba_size;
@@ -115,23 +135,48 @@ struct overlay_volume {
 	struct nvme_request *waiting;	/* linked by their private words */
 };
 
+/* A store as found: the guest cannot see or touch it. */
+struct overlay_place {
+	struct overlay_rule *rule;
+	struct nvme_io_extent where;
+};
+
 struct overlay {
 	struct nvme_host *host;
 	struct nvme_io_interceptor interceptor;
 	struct nvme_io_search search;
-	const struct nvme_io_selector *selectors[VOLUME_MAX];
+	const struct nvme_io_selector *selectors[2 * VOLUME_MAX];
+	u32 selector_count;
+	struct overlay_rule *rules[2 * VOLUME_MAX];	/* of each */
 	u32 volume_count;
 	struct overlay_volume volumes[VOLUME_MAX];
 	bool is_closed;		/* what is where is not known: read-only */
+	struct overlay_place places[VOLUME_MAX];	/* of stores */
+	u32 place_count;
+	u32 opening;		/* stores, before the guest's first command */
 	phys_t *list, list_phys;	/* of one page, for a host request */
 	void *zeroes;
 	phys_t zeroes_phys;
 };
 
+/* ---- overlay.c ---------------------------------------------------------- */
+
+/* Is there anything of it in this namespace? */
+bool overlay_is_on(const struct overlay *overlay, u32 nsid);
+
 /* ---- overlay_where.c ---------------------------------------------------- */
 
 /* Begins to look for volumes, then starts fetching. */
 void overlay_where_look(struct overlay *overlay);
+/* Are any of these blocks a store's? */
+bool overlay_where_is_store(const struct overlay *overlay, u32 nsid, u64 lba,
+			    u64 n_lbas);
+static inline bool overlay_extents_overlap(const struct nvme_io_extent *a,
+					   const struct nvme_io_extent *b)
+{
+	return a->nsid == b->nsid && a->first_lba <= b->last_lba &&
+	       b->first_lba <= a->last_lba;
+}
 static inline u32 overlay_blocks(const struct overlay_volume *volume)
 {
 	return CHUNK_SIZE / volume->lba_size;	/* of a chunk */
@@ -152,6 +197,16 @@ struct overlay_part overlay_data_part(const struct overlay_volume *volume,
  * (neither) the base's. */
 u32 overlay_data_run(const struct overlay_part *part, u64 entry, bool *is_data,
 		     bool *is_zero);
+
+#define OVERLAY_ZERO_RUNS 3	/* changes, of a range that is zeroed */
+
+/* Enough pages for what a command may add to a map? */
+bool overlay_data_may_map(const struct overlay_volume *volume);
+/* Says that it is full: a status. */
+u16 overlay_data_full(struct overlay_volume *volume);
+/* Says, in steps, how full it is. */
+void overlay_data_warn(struct overlay_volume *volume, const char *what,
+		       u64 used, u64 count);
 
 /* Statuses. The range is inside of the volume. */
 u16 overlay_data_write(struct overlay_volume *volume, struct nvme_request *req,
@@ -180,5 +235,48 @@ void overlay_commit_leave(struct overlay_volume *volume);
 void overlay_commit_note(struct overlay_volume *volume, u64 first, u64 count);
 /* The controller was reset. */
 void overlay_commit_stop(struct overlay_volume *volume);
+
+/* ---- overlay_guest.c: where there is a store ------------------------------ */
+
+/* A command of the guest inside of the volume. */
+enum nvme_io_verdict overlay_guest_command(struct overlay_volume *volume,
+					   struct nvme_request *req,
+					   const struct nvme_io_command *cmd);
+/* A Flush waits for what was written to be safe. */
+enum nvme_io_verdict overlay_guest_flush(struct overlay *overlay,
+					 struct nvme_request *req, u32 nsid);
+/* Ranges that are to be discarded come. True: held, and comes again. */
+bool overlay_guest_delays(struct overlay_volume *volume,
+			  struct nvme_request *req, u32 n_ranges);
+/* What was discarded or zeroed is to be safe with the next Flush. */
+void overlay_guest_zeroed(struct overlay_volume *volume, u64 first, u64 count,
+			  u64 entry);
+/* NVME_IO_SUCCESS, or a range cannot be zeroed now. */
+u16 overlay_guest_may_zero(struct overlay_volume *volume);
+/* Chunks of the store, for the list. */
+void overlay_guest_count(const struct overlay_volume *volume, u64 *used,
+			 u64 *count);
+/* The guest leaves: is everything safe? */
+bool overlay_guest_can_stop(struct overlay_volume *volume);
+void overlay_guest_commit(struct overlay_volume *volume);
+void overlay_guest_discard(struct overlay_volume *volume);
+bool overlay_guest_is_committing(const struct overlay_volume *volume);
+
+/* ---- overlay_cache.c ------------------------------------------------------ */
+
+void overlay_cache_identify(void *interceptor, u8 cns, u32 nsid,
+			    u16 controller_id, void *data);
+/* An admin command: that of the drive's cache is answered here. */
+enum nvme_io_verdict overlay_cache_command(struct overlay *overlay,
+					   struct nvme_request *req,
+					   const struct nvme_io_command *cmd);
+
+/* ---- overlay_place.c ------------------------------------------------------ */
+
+/* After a reset, for each volume that is here: its store is opened, or goes
+ * on; overlay->opening counts. Where that cannot be the volume is closed. */
+void overlay_place_use(struct overlay_volume *volume);
+/* One less to wait for; after the last the guest's commands may come. */
+void overlay_place_opened(struct overlay *overlay);
 
 #endif

@@ -48,22 +48,34 @@ static u8 *data_at(const struct overlay_volume *volume, u64 entry, u32 block)
 
 /* ---- Writing -------------------------------------------------------- */
 
-static void warn(struct overlay_volume *volume)
+void overlay_data_warn(struct overlay_volume *volume, const char *what,
+		       u64 used, u64 count)
 {
-	const struct overlay_pages *pages = volume->map.pages;
-	u64 used = pages->count - 1 - pages->free_count;
-	u32 percent = (u32)(used * 100 / (pages->count - 1));
+	u32 percent = (u32)(used * 100 / count);
 
 	if (percent < volume->rule->warn_percent ||
 	    percent < volume->warned_percent + WARN_STEP)
 		return;
 	volume->warned_percent = percent;
 	nvme_io_log(volume->overlay->host, NVME_IO_LOG_WARN,
-		    "overlay: %s: %u%% of the memory is used",
-		    volume->rule->text, percent);
+		    "overlay: %s: %u%% of the %s is used",
+		    volume->rule->text, percent, what);
 }
 
-static u16 full(struct overlay_volume *volume)
+static void warn(struct overlay_volume *volume)
+{
+	const struct overlay_pages *pages = volume->map.pages;
+
+	overlay_data_warn(volume, "memory", pages->count - 1 -
+			  pages->free_count, pages->count - 1);
+}
+
+bool overlay_data_may_map(const struct overlay_volume *volume)
+{
+	return volume->map.pages->free_count > RESERVE;
+}
+
+u16 overlay_data_full(struct overlay_volume *volume)
 {
 	nvme_io_log_limited(volume->overlay->host, NVME_IO_LOG_ERROR,
 			    "overlay: %s: full: a write has failed",
@@ -123,7 +135,7 @@ u16 overlay_data_write(struct overlay_volume *volume, struct nvme_request *req,
 	u64 last = (block + n_lbas - 1) / overlay_blocks(volume);
 
 	if (!make_room(volume, block, n_lbas))
-		return full(volume);
+		return overlay_data_full(volume);
 	warn(volume);
 	overlay_commit_note(volume, block / overlay_blocks(volume),
 			    last - block / overlay_blocks(volume) + 1);
@@ -137,12 +149,29 @@ static bool zero_part(struct overlay_volume *volume,
 		      const struct overlay_part *part)
 {
 	u64 *entry = overlay_map_make(&volume->map, part->chunk);
+	u8 data, zero;
+	u32 page;
 
 	if (!entry)
 		return false;
-	*entry = ENTRY_MAKE(ENTRY_PAGE(*entry), ENTRY_ZERO(*entry) | part->mask,
-			    ENTRY_DATA(*entry) & ~part->mask);
+	data = ENTRY_DATA(*entry) & ~part->mask;
+	zero = ENTRY_ZERO(*entry) | part->mask;
+	page = ENTRY_PAGE(*entry);
+	if (!data)
+		overlay_map_drop(&volume->map, page);
+	*entry = ENTRY_MAKE(data ? page : 0, zero, data);
+	overlay_guest_zeroed(volume, part->chunk, 1, *entry);
 	return true;
+}
+
+static int zero_chunks(struct overlay_volume *volume, u64 first, u64 count)
+{
+	if (!count)
+		return 0;
+	if (overlay_map_zero(&volume->map, first, count))
+		return -1;
+	overlay_guest_zeroed(volume, first, count, ENTRY_ALL_ZERO);
+	return 0;
 }
 
 /* The chunk at one end of the range, where it is not all of it. */
@@ -162,21 +191,22 @@ u16 overlay_data_zero(struct overlay_volume *volume, u64 lba, u64 n_lbas)
 {
 	u32 blocks = overlay_blocks(volume), done;
 	u64 block = block_of(volume, lba), chunks;
+	u16 status = overlay_guest_may_zero(volume);
 
-	if (!n_lbas)
-		return NVME_IO_SUCCESS;
+	if (!n_lbas || status)
+		return status;
 	overlay_commit_note(volume, block / blocks,
 			    (block + n_lbas - 1) / blocks - block / blocks + 1);
 	if (!zero_end(volume, block, n_lbas, &done))
-		return full(volume);
+		return overlay_data_full(volume);
 	block += done;
 	n_lbas -= done;
 	chunks = n_lbas / blocks;
-	if (chunks && overlay_map_zero(&volume->map, block / blocks, chunks))
-		return full(volume);
+	if (zero_chunks(volume, block / blocks, chunks))
+		return overlay_data_full(volume);
 	if (!zero_end(volume, block + chunks * blocks,
 		      n_lbas - chunks * blocks, &done))
-		return full(volume);
+		return overlay_data_full(volume);
 	return NVME_IO_SUCCESS;
 }
 

@@ -83,18 +83,63 @@ u64 *overlay_map_make(struct overlay_map *map, u64 chunk)
 	return entry;
 }
 
+void overlay_map_drop(struct overlay_map *map, u32 page)
+{
+	if (!map->dropped)
+		overlay_pages_put(map->pages, page);
+	else if (page)
+		map->dropped(map, page);
+}
+
 /* `level` is the entry's own: 0 is a chunk. */
 static void drop(struct overlay_map *map, u64 entry, u32 level)
 {
-	for (u32 i = 0; level && ENTRY_PAGE(entry) && i < ENTRIES; i++)
+	u32 page = ENTRY_PAGE(entry);
+
+	for (u32 i = 0; level && page && i < ENTRIES; i++)
 		drop(map, node_at(map, entry)[i], level - 1);
-	overlay_pages_put(map->pages, ENTRY_PAGE(entry));
+	if (level)
+		overlay_pages_put(map->pages, page);
+	else
+		overlay_map_drop(map, page);
+}
+
+static bool is_bare(const struct overlay_map *map, u64 entry)
+{
+	for (u32 i = 0; i < ENTRIES; i++)
+		if (node_at(map, entry)[i])
+			return false;
+	return true;
+}
+
+struct fill {
+	struct overlay_map *map;
+	u64 entry;
+};
+
+static void fill_below(const struct fill *fill, u64 entry, u32 level,
+		       u64 first, u64 last);
+
+/* Of those below an entry, which may have to be opened and may end bare. */
+static void fill_part(const struct fill *fill, u64 *entry, u32 level,
+		      u64 first, u64 last)
+{
+	struct overlay_map *map = fill->map;
+
+	if (*entry == fill->entry || !open_entry(map, entry))
+		return;
+	fill_below(fill, *entry, level, first, last);
+	if (fill->entry || !is_bare(map, *entry))
+		return;
+	overlay_pages_put(map->pages, ENTRY_PAGE(*entry));
+	*entry = 0;
 }
 
 /* Chunks [first, last] of those below the entry, which is opened already. */
-static void zero_below(struct overlay_map *map, u64 entry, u32 level,
+static void fill_below(const struct fill *fill, u64 entry, u32 level,
 		       u64 first, u64 last)
 {
+	struct overlay_map *map = fill->map;
 	u64 size = 1ull << shift_of(level);
 
 	for (u64 at = first; at <= last; at = (at / size + 1) * size) {
@@ -102,50 +147,86 @@ static void zero_below(struct overlay_map *map, u64 entry, u32 level,
 		u64 end = (at / size + 1) * size - 1;
 
 		if (at % size || end > last) {
-			if (*below != ENTRY_ALL_ZERO &&
-			    open_entry(map, below))
-				zero_below(map, *below, level - 1, at,
-					   end < last ? end : last);
+			fill_part(fill, below, level - 1, at,
+				  end < last ? end : last);
 			continue;
 		}
 		drop(map, *below, level);
-		*below = ENTRY_ALL_ZERO;
+		*below = fill->entry;
 	}
 }
 
 /* At both ends of the range, a node for each level may be new. */
-int overlay_map_zero(struct overlay_map *map, u64 first, u64 count)
+static int fill(struct overlay_map *map, u64 first, u64 count, u64 entry)
 {
+	const struct fill fill = { map, entry };
+
 	if (map->pages->free_count < 2 * LEVELS || !open_root(map))
 		return -1;
 	if (count)
-		zero_below(map, root_of(map), LEVELS - 1, first,
+		fill_below(&fill, root_of(map), LEVELS - 1, first,
 			   first + count - 1);
 	return 0;
 }
 
-/* Within one node: where to look next, or the chunk itself. */
-static u64 step(const struct overlay_map *map, u64 chunk, bool *is_found)
+int overlay_map_zero(struct overlay_map *map, u64 first, u64 count)
 {
-	u64 entry = root_of(map);
+	return fill(map, first, count, ENTRY_ALL_ZERO);
+}
+
+int overlay_map_forget(struct overlay_map *map, u64 first, u64 count)
+{
+	return fill(map, first, count, 0);
+}
+
+/* The entry that decides, and how many chunks it does from this one on. */
+static u64 span(const struct overlay_map *map, u64 chunk, u64 *entry)
+{
 	u32 level = LEVELS;
 
-	while (level && ENTRY_PAGE(entry)) {
+	*entry = root_of(map);
+	while (level && ENTRY_PAGE(*entry)) {
 		level--;
-		entry = node_at(map, entry)[index_of(chunk, level)];
+		*entry = node_at(map, *entry)[index_of(chunk, level)];
 	}
-	*is_found = ENTRY_ZERO(entry) || ENTRY_DATA(entry);
-	return *is_found ? chunk :
-	       ((chunk >> shift_of(level)) + 1) << shift_of(level);
+	return (1ull << shift_of(level)) -
+	       (chunk & ((1ull << shift_of(level)) - 1));
 }
 
 u64 overlay_map_next(const struct overlay_map *map, u64 chunk, u64 end)
 {
-	bool is_found = false;
+	u64 entry;
 
-	while (chunk < end && !is_found)
-		chunk = step(map, chunk, &is_found);
-	return chunk < end ? chunk : end;
+	for (; chunk < end; chunk += span(map, chunk, &entry)) {
+		span(map, chunk, &entry);
+		if (ENTRY_ZERO(entry) || ENTRY_DATA(entry))
+			return chunk;
+	}
+	return end;
+}
+
+u64 overlay_run_entry(const struct overlay_run *run, u64 i)
+{
+	return ENTRY_PAGE(run->entry) ? run->entry + (i << 16) : run->entry;
+}
+
+bool overlay_map_run(const struct overlay_map *map, u64 chunk, u64 end,
+		     struct overlay_run *run)
+{
+	u64 entry, count;
+
+	run->first = overlay_map_next(map, chunk, end);
+	run->count = 0;
+	for (u64 at = run->first; at < end; at += count) {
+		count = span(map, at, &entry);
+		if (!run->count)
+			run->entry = entry;
+		else if (entry != overlay_run_entry(run, run->count))
+			break;
+		count = count < end - at ? count : end - at;
+		run->count += count;
+	}
+	return run->count;
 }
 
 void overlay_map_clear(struct overlay_map *map)

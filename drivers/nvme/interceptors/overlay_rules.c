@@ -68,6 +68,25 @@ static const char *take_orders(const char *text)
 		"expected on or off";
 }
 
+/* A line of the overlay before it. NULL, or what was expected. */
+static const char *take_more(const char *key, const char *text)
+{
+	struct overlay_rule *rule;
+
+	if (!rule_count)
+		return "expected after a line overlay = ...";
+	rule = &rules[rule_count - 1];
+	if (!strcmp(key, "overlay.store")) {
+		if (rule->has_store)
+			return "expected one store for each overlay";
+		rule->has_store = true;
+		return nvme_io_selector_parse(text, &rule->store);
+	}
+	rule->keeps = !strcmp(text, "keep");
+	return rule->keeps || !strcmp(text, "discard") ? NULL :
+		"expected keep or discard";
+}
+
 static const char *take_line(u32 line, const char *key, const char *value)
 {
 	struct overlay_rule *rule = &rules[rule_count];
@@ -75,8 +94,11 @@ static const char *take_line(u32 line, const char *key, const char *value)
 
 	if (!strcmp(key, "overlay.orders"))
 		return take_orders(value);
+	if (!strcmp(key, "overlay.store") || !strcmp(key, "overlay.boot"))
+		return take_more(key, value);
 	if (strcmp(key, "overlay"))
-		return "expected the key overlay or overlay.orders";
+		return "expected the key overlay, or that with .store, .boot "
+		       "or .orders";
 	if (rule_count == VOLUME_MAX)
 		return "expected at most 16 lines";
 	*rule = (struct overlay_rule){

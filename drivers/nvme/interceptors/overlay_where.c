@@ -49,9 +49,8 @@ static const char *obstacle(struct overlay *overlay,
 	for (u32 i = 0; i < overlay->volume_count; i++) {
 		const struct overlay_volume *other = &overlay->volumes[i];
 
-		if (other->is_here && other->where.nsid == where->nsid &&
-		    other->where.first_lba <= where->last_lba &&
-		    where->first_lba <= other->where.last_lba)
+		if (other->is_here &&
+		    overlay_extents_overlap(&other->where, where))
 			return "is over another one";
 	}
 	return NULL;
@@ -63,6 +62,8 @@ static void open_volume(struct overlay_volume *volume)
 
 	rule->is_taken = true;
 	volume->map.pages = &rule->pages;
+	if (rule->has_store)
+		return;
 	nvme_io_log(volume->overlay->host, NVME_IO_LOG_INFO,
 		    "overlay: n%u: lba %lu to %lu: writes go to %u MiB of "
 		    "memory (line %u)", volume->where.nsid,
@@ -94,10 +95,19 @@ static void add(struct overlay *overlay, struct overlay_rule *rule,
 		open_volume(volume);
 }
 
-static void found(void *arg, u32 index, const struct nvme_io_extent *extent)
+static void found_store(struct overlay *overlay, struct overlay_rule *rule,
+			const struct nvme_io_extent *extent)
 {
-	struct overlay *overlay = arg;
-	struct overlay_rule *rule = overlay_rules_get(index);
+	if (overlay->place_count < VOLUME_MAX)
+		overlay->places[overlay->place_count++] =
+			(struct overlay_place){ rule, *extent };
+	else
+		overlay->is_closed = true;
+}
+
+static void found_volume(struct overlay *overlay, struct overlay_rule *rule,
+			 const struct nvme_io_extent *extent)
+{
 	struct overlay_volume *volume;
 	struct nvme_io_namespace ns;
 
@@ -112,12 +122,45 @@ static void found(void *arg, u32 index, const struct nvme_io_extent *extent)
 		overlay->is_closed = true;
 }
 
+static void found(void *arg, u32 index, const struct nvme_io_extent *extent)
+{
+	struct overlay *overlay = arg;
+	struct overlay_rule *rule = overlay->rules[index];
+
+	if (overlay->selectors[index] == &rule->store)
+		found_store(overlay, rule, extent);
+	else
+		found_volume(overlay, rule, extent);
+}
+
+bool overlay_where_is_store(const struct overlay *overlay, u32 nsid, u64 lba,
+			    u64 n_lbas)
+{
+	u64 last = lba + (n_lbas - 1);
+	struct nvme_io_extent blocks = { nsid, lba, last < lba ? ~0ull : last };
+
+	for (u32 i = 0; n_lbas && i < overlay->place_count; i++)
+		if (overlay_extents_overlap(&overlay->places[i].where, &blocks))
+			return true;
+	return false;
+}
+
 static bool is_anywhere(const struct overlay *overlay)
 {
 	for (u32 i = 0; i < overlay->volume_count; i++)
 		if (overlay->volumes[i].is_here)
 			return true;
-	return overlay->is_closed;
+	return overlay->is_closed || overlay->place_count;
+}
+
+/* Stores are opened when all places are known. */
+static void use_stores(struct overlay *overlay)
+{
+	overlay->opening = 1;
+	for (u32 i = 0; i < overlay->volume_count; i++)
+		if (overlay->volumes[i].is_here)
+			overlay_place_use(&overlay->volumes[i]);
+	overlay_place_opened(overlay);
 }
 
 static void done(void *arg, bool is_complete)
@@ -134,19 +177,32 @@ static void done(void *arg, bool is_complete)
 			    "overlay: no rule matches here");
 	if (is_anywhere(overlay))
 		overlay->interceptor.needs |= NVME_IO_NEEDS_COMPLETIONS;
-	nvme_io_start_fetching_g_reqs(overlay->host);
+	use_stores(overlay);
+}
+
+static void look_for(struct overlay *overlay, struct overlay_rule *rule,
+		     const struct nvme_io_selector *selector)
+{
+	overlay->rules[overlay->selector_count] = rule;
+	overlay->selectors[overlay->selector_count++] = selector;
 }
 
 void overlay_where_look(struct overlay *overlay)
 {
 	for (u32 i = 0; i < overlay->volume_count; i++)
 		overlay->volumes[i].is_here = false;
-	for (u32 i = 0; i < overlay_rules_count(); i++)
-		overlay->selectors[i] = &overlay_rules_get(i)->selector;
 	overlay->is_closed = false;
+	overlay->selector_count = overlay->place_count = 0;
+	for (u32 i = 0; i < overlay_rules_count(); i++) {
+		struct overlay_rule *rule = overlay_rules_get(i);
+
+		look_for(overlay, rule, &rule->selector);
+		if (rule->has_store)
+			look_for(overlay, rule, &rule->store);
+	}
 	overlay->search = (struct nvme_io_search){
 		.selectors = overlay->selectors,
-		.n_selectors = overlay_rules_count(),
+		.n_selectors = overlay->selector_count,
 		.found = found, .done = done, .arg = overlay,
 	};
 	nvme_io_find(overlay->host, &overlay->search);
