@@ -396,7 +396,8 @@ u64 *nvme_io_req_private(struct nvme_request *req,
 u8 *nvme_io_req_buf(struct nvme_host *host, struct nvme_request *req,
 		    u64 lba_offset);
 
-/* Any part of the data, by byte offset. 0 or -1 (outside the data or RAM). */
+/* Any part of the data, by byte offset. 0 or -1 (outside the data or RAM);
+ * what is written to a bit bucket is gone, as it should be. */
 int nvme_io_req_read(struct nvme_request *req, u64 offset, void *to,
 		     size_t size);
 int nvme_io_req_write(struct nvme_request *req, u64 offset, const void *from,

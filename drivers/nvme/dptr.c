@@ -332,7 +332,7 @@ int dptr_write(struct nvme_request *req, u64 offset, const void *from,
 	     from = (const u8 *)from + piece) {
 		u64 to = dptr_locate(&req->data, offset, size, &piece);
 
-		if (gmem_write(gpa(to), from, piece))
+		if (to != DPTR_NOWHERE && gmem_write(gpa(to), from, piece))
 			return -EFAULT;
 	}
 	return 0;

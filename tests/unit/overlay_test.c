@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "bits.h"
 #include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
@@ -63,6 +64,7 @@ static void attach(void)
 static void boot(const char *rule)
 {
 	guest_boot();
+	fake_nvme.sgls = 1 | NVME_SGLS_BIT_BUCKET;
 	CHECK_EQ(fake_configure("overlay.orders", "on"), 0);
 	if (fake_configure("overlay", rule))
 		FAIL("%s: %s", rule, fake_machine.boot_info.error);
@@ -273,6 +275,26 @@ TEST(a_bad_block_of_the_base_does_not_matter_when_it_is_not_shown)
 	check_read(FIRST, 16);
 	fake_nvme.fail_countdown = 1;
 	CHECK_EQ(run(NVME_CMD_READ, FIRST + 8, 16), 0x281);
+}
+
+TEST(a_bit_bucket_takes_its_part_of_a_read)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_READ, FIRST, 3, NULL);
+	struct nvme_sgl *list;
+
+	start();
+	list = fake_ram(4096, 4096);
+	CHECK_EQ(write_at(FIRST, 3, 0x5a), 0);
+	memset(buffer, 0xee, 2048);
+	list[0] = (struct nvme_sgl){ (u64)buffer, 512, { 0 }, 0 };
+	list[1] = (struct nvme_sgl){ 0, 700, { 0 }, 0x10 };
+	list[2] = (struct nvme_sgl){ (u64)buffer + 1024, 324, { 0 }, 0 };
+	sqe.flags = FIELD_PREP(NVME_SQE_PSDT, NVME_PSDT_SGL);
+	sqe.sgl = (struct nvme_sgl){ (u64)list, 48, { 0 }, 0x30 };
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	for (u32 i = 0; i < 2048; i++)
+		CHECK_EQ(buffer[i], i < 512 || (i >= 1024 && i < 1348) ?
+			 0x5a : 0xee);
 }
 
 TEST(a_whole_namespace_can_have_one)
