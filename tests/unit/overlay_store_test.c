@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "bits.h"
 #include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
@@ -57,6 +58,7 @@ static void make_disk(u32 store_count)
 static void boot(u32 store_count)
 {
 	guest_boot();
+	fake_nvme.sgls = 1 | NVME_SGLS_BIT_BUCKET;
 	CHECK_EQ(fake_configure("overlay.orders", "on"), 0);
 	CHECK_EQ(fake_configure("overlay", "memory=2 PARTLABEL=data"), 0);
 	CHECK_EQ(fake_configure("overlay.store", "PARTLABEL=store"), 0);
@@ -159,6 +161,26 @@ TEST(what_was_written_is_on_the_store_and_is_read_from_there)
 	check_read(FIRST, 32);
 	check_all();
 	check_intact();
+}
+
+TEST(a_bit_bucket_takes_its_part_of_a_read)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_READ, FIRST, 3, NULL);
+	struct nvme_sgl *list;
+
+	start();
+	list = fake_ram(4096, 4096);
+	CHECK_EQ(write_at(FIRST, 3, 0x5a), 0);
+	memset(buffer, 0xee, 2048);
+	list[0] = (struct nvme_sgl){ (u64)buffer, 512, { 0 }, 0 };
+	list[1] = (struct nvme_sgl){ 0, 700, { 0 }, 0x10 };
+	list[2] = (struct nvme_sgl){ (u64)buffer + 1024, 324, { 0 }, 0 };
+	sqe.flags = FIELD_PREP(NVME_SQE_PSDT, NVME_PSDT_SGL);
+	sqe.sgl = (struct nvme_sgl){ (u64)list, 48, { 0 }, 0x30 };
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	for (u32 i = 0; i < 2048; i++)
+		CHECK_EQ(buffer[i], i < 512 || (i >= 1024 && i < 1348) ?
+			 0x5a : 0xee);
 }
 
 TEST(the_guest_cannot_reach_the_store)
@@ -383,6 +405,65 @@ TEST(a_write_that_fails_says_so_and_what_was_there_stays)
 	check_all();
 	CHECK_EQ(write_at(FIRST + 5, 8, 0x78), 0);
 	check_all();
+}
+
+TEST(a_request_without_an_answer_closes_it_until_a_reset)
+{
+	struct nvme_sqe sqe;
+	struct nvme_cqe cqe;
+
+	start();
+	CHECK_EQ(write_at(FIRST, 8, 0x5a), 0);
+	memset(buffer, 0x77, 4096);
+	sqe = guest_rw(NVME_CMD_WRITE, FIRST + 20, 8, buffer);
+	fake_nvme.is_stalled = true;
+	guest_put(&sq, &sqe);
+	guest_ring(&sq);
+	guest_idle(100);
+	fake_machine.now_us += 5100000;
+	guest_idle(100000);
+	fake_nvme.is_stalled = false;
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(cqe.status, NVME_IO_TIMED_OUT);
+	sq.head = cqe.sq_head;
+	guest_consumed(&cq);
+	CHECK_EQ(run(NVME_CMD_READ, FIRST, 8), NVME_IO_INTERNAL_ERROR);
+	CHECK_EQ(run(NVME_CMD_FLUSH, 0, 0), NVME_IO_INTERNAL_ERROR);
+	CHECK(guest_disable());
+	CHECK(guest_enable(0));
+	make_queues();
+	check_all();
+	CHECK_EQ(write_at(FIRST + 20, 8, 0x78), 0);
+	check_all();
+}
+
+/* ---- The guest leaves ----------------------------------------------------------- */
+
+static void check_is_logged(u32 cc)
+{
+	start();
+	CHECK_EQ(write_at(FIRST, 8, 0x5a), 0);
+	fake_nvme_forget();
+	guest_write32(NVME_REG_CC, cc);
+	for (u32 i = 0; fake_nvme.cc != cc; i++) {
+		CHECK(i < 10000);
+		guest_read32(NVME_REG_CSTS);
+		guest_idle(10);
+	}
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_WRITE), 1);
+	CHECK(last_of(NVME_CMD_WRITE) < last_of(NVME_CMD_FLUSH));
+}
+
+#define ENABLED (6 << 16 | 4 << 20 | NVME_CC_EN)
+
+TEST(a_shutdown_waits_until_what_was_written_is_safe)
+{
+	check_is_logged(ENABLED | 1 << 14);
+}
+
+TEST(so_does_the_end_of_a_controller)
+{
+	check_is_logged(ENABLED & ~NVME_CC_EN);
 }
 
 /* ---- Anything ------------------------------------------------------------------ */
