@@ -292,7 +292,20 @@ $(B)/tests/payload.so: $(PAYLOAD_OBJECTS) $(B)/boot/libnettle.a
 $(B)/payload.efi: $(B)/tests/payload.so
 	$(call make_efi)
 
-PAYLOADS := $(B)/payload.efi $(B)/sluice-test.efi
+# One that writes versions until the power fails.
+JOURNAL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/journal/*.c)) \
+	$(B)/tests/guest/serial.o
+
+$(B)/tests/journal/%.o: tests/journal/%.c $(NEWLIB)
+	$(call compile,CC,$(EFI_CFLAGS) -Iinclude)
+
+$(B)/tests/journal.so: $(JOURNAL_OBJECTS) $(B)/boot/libnettle.a
+	$(call link_efi,$(JOURNAL_OBJECTS))
+
+$(B)/journal.efi: $(B)/tests/journal.so
+	$(call make_efi)
+
+PAYLOADS := $(B)/payload.efi $(B)/sluice-test.efi $(B)/journal.efi
 
 # ---- sluicectl: static, so that it runs in any Linux -----------------------
 
