@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the guest writes is above the base: it sees it, the image does not."""
+from dataclasses import replace
+
 import pytest
 
 from lab import NEXT, config
@@ -87,3 +89,81 @@ def test_a_reboot_rolls_back(layered):
     layered.machine.send("reboot -f\n")
     layered.guest.take_over()
     assert layered.guest.sha256(OPEN) == base
+
+
+# ---- A store ---------------------------------------------------------------
+
+STORED = b"""\
+overlay = memory=8 PARTLABEL=open
+overlay.store = PARTLABEL=hidden
+overlay.boot = keep
+overlay.orders = on
+"""
+STORE = "/dev/disk/by-partlabel/hidden"
+
+
+@pytest.fixture(scope="module")
+def stored(lab):
+    parts = [replace(p, size=48 * MIB) if p.label == "hidden" else p
+             for p in lab.partitions()]
+    with lab.boot("overlay-store", conf=config(**NEXT) + STORED,
+                  partitions=parts, reboot=True) as system:
+        system.base = system.disk.sha256("open")
+        yield system
+
+
+def test_verified_load_goes_to_the_store(stored):
+    stored.guest.check(TOOLS)
+    report = stored.guest.check(
+        FIO + "--rw=randrw --bsrange=4k-64k --iodepth=16 --fsync=32", 300)
+    assert "err= 0" in report
+    assert stored.disk.sha256("open") == stored.base
+
+
+def test_the_store_is_out_of_reach(stored):
+    before = stored.disk.sha256("hidden")
+    stored.guest.refuses(f"dd if={STORE} of=/dev/null bs=4k count=1 "
+                         "iflag=direct")
+    stored.guest.refuses(f"dd if=/dev/zero of={STORE} bs=4k count=1 "
+                         "oflag=direct")
+    assert stored.disk.sha256("hidden") == before
+
+
+def test_a_file_system_outlives_a_reset_of_the_machine(stored):
+    """What it has not flushed is what its journal is for."""
+    stored.guest.check("sluicectl overlay discard; "
+                       f"mkfs.ext4 -q -F {OPEN} 24M && mount {OPEN} /mnt")
+    before = stored.guest.check(
+        "dd if=/dev/urandom of=/mnt/noise bs=1M count=8 2>/dev/null; "
+        "sync; sha256sum </mnt/noise")
+    stored.guest.begin("while dd if=/dev/urandom of=/mnt/more bs=64k "
+                       "count=64; do true; done")
+    stored.machine.expect("records out")
+    stored.machine.reset()
+    stored.guest.take_over()
+    assert stored.guest.check(
+        f"mount {OPEN} /mnt && sha256sum </mnt/noise") == before
+    stored.guest.check(f"umount /mnt; e2fsck -f -n {OPEN}")
+    assert stored.disk.sha256("open") == stored.base
+
+
+def test_a_full_store_fails_writes_and_keeps_the_base(stored):
+    assert "No space left" in stored.guest.refuses(
+        f"dd if=/dev/urandom of={OPEN} bs=64k oflag=direct", 300)
+    stored.machine.expect_log("PARTLABEL=open: 8.% of the store")
+    assert stored.disk.sha256("open") == stored.base
+    stored.guest.check(f"blkdiscard {OPEN}")
+    stored.guest.check(f"dd if=/dev/urandom of={OPEN} bs=64k count=16 "
+                       "oflag=direct")
+
+
+def test_a_commit_from_the_store_ends_while_the_guest_is_idle(stored):
+    stored.guest.check("sluicectl overlay discard; "
+                       f"dd if=/dev/urandom of={OPEN} bs=64k count=64 "
+                       "oflag=direct")
+    seen = stored.guest.sha256(OPEN)
+    assert stored.disk.sha256("open") != seen
+    stored.guest.check("sluicectl overlay commit")
+    stored.machine.expect_log("PARTLABEL=open: committed", 120)
+    assert stored.disk.sha256("open") == seen
+    assert stored.guest.sha256(OPEN) == seen
