@@ -255,7 +255,7 @@ $(B)/test/core/%.o: core/%.c $(NEWLIB)
 $(B)/test/tests/%.o: tests/%.c $(NEWLIB)
 	$(call compile,CC,$(HV_CFLAGS) -Itests/device -Iinclude)
 
-$(B)/test/sluice.elf: $(TEST_OBJECTS) $(NEWLIB) core/sluice.ld
+$(B)/test/sluice.elf: $(TEST_OBJECTS) $(NEWLIB) core/sluice.ld $(B)/hv/objects
 	$(call link_elf,$(TEST_OBJECTS))
 
 $(B)/test/boot/payload.elf: $(B)/test/sluice.elf

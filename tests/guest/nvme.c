@@ -9,6 +9,7 @@
 #include "nvme_driver.h"
 #include "spec/pci.h"
 #include "spec/x86.h"
+#include "startup.h"
 
 #define VECTOR 0x61
 #define BLOCK 512u
@@ -24,7 +25,7 @@ static bool start(bool has_interrupt)
 		return false;
 	driver_stop_messages();
 	CHECK(driver_start(&admin));
-	CHECK_EQ(driver_create(&admin, &io, has_interrupt), 0);
+	CHECK_EQ(driver_create(&admin, &io, 1, has_interrupt), 0);
 	return true;
 }
 
@@ -294,12 +295,6 @@ void nvme_fails_with_queues_in_sluice(void)
 	CHECK(start(false));
 }
 
-static volatile u8 *bar(u32 offset)
-{
-	return (volatile u8 *)(u64)(pci_read(DEVICE_NVME, PCI_BAR(0), 4) +
-				    offset);
-}
-
 void nvme_registers_bear_nonsense(void)
 {
 	if (!start(false))
@@ -308,16 +303,16 @@ void nvme_registers_bear_nonsense(void)
 		if (offset == NVME_REG_CC || offset == NVME_REG_NSSR)
 			continue;
 		nvme_write(offset, 0xdeadbeef);
-		*bar(offset + 1) = 0xff;
-		*(volatile u16 *)bar(offset + 3) = 0xffff;
+		*nvme_bar(offset + 1) = 0xff;
+		*(volatile u16 *)nvme_bar(offset + 3) = 0xffff;
 	}
-	*(volatile u8 *)bar(NVME_REG_CC) = 0;
-	*(volatile u16 *)bar(NVME_REG_CC) = 0;
+	*(volatile u8 *)nvme_bar(NVME_REG_CC) = 0;
+	*(volatile u16 *)nvme_bar(NVME_REG_CC) = 0;
 	CHECK(nvme_read(NVME_REG_CSTS) & NVME_CSTS_RDY);
 	/* Queues that are not there, and values that fit no queue. */
 	for (u16 id = 2; id < 300; id++)
 		nvme_ring(id, id & 1, 5);
-	*(volatile u64 *)bar(NVME_REG_DOORBELLS + 0x40) = ~0ull;
+	*(volatile u64 *)nvme_bar(NVME_REG_DOORBELLS + 0x40) = ~0ull;
 	CHECK_EQ(identify(NVME_CNS_CONTROLLER, 0), 0);
 	CHECK_EQ(rw(NVME_CMD_READ, DEVICE_OPEN_LBA, 8), 0);
 	nvme_ring(1, false, 0xffff);
@@ -331,13 +326,13 @@ void nvme_registers_read_in_any_width(void)
 
 	if (!driver_is_there())
 		return;
-	cap = *(volatile u64 *)bar(NVME_REG_CAP);
+	cap = *(volatile u64 *)nvme_bar(NVME_REG_CAP);
 	CHECK_EQ(nvme_read(NVME_REG_CAP), (u32)cap);
 	CHECK_EQ(nvme_read(NVME_REG_CAP + 4), cap >> 32);
 	for (u32 i = 0; i < 8; i++)
-		CHECK_EQ(*bar(i), (u8)(cap >> 8 * i));
+		CHECK_EQ(*nvme_bar(i), (u8)(cap >> 8 * i));
 	for (u32 i = 0; i < 8; i += 2)
-		CHECK_EQ(*(volatile u16 *)bar(i), (u16)(cap >> 8 * i));
+		CHECK_EQ(*(volatile u16 *)nvme_bar(i), (u16)(cap >> 8 * i));
 }
 
 /* The guest chooses where its controller is, and may choose anew. */
@@ -348,10 +343,57 @@ void nvme_follows_its_bar(void)
 	if (!start(false))
 		return;
 	pci_write(DEVICE_NVME, PCI_BAR(0), 4, elsewhere);
+	driver_look();
 	CHECK_EQ(pci_read(DEVICE_NVME, PCI_BAR(0), 4), elsewhere);
 	CHECK(nvme_read(NVME_REG_CSTS) & NVME_CSTS_RDY);
 	CHECK_EQ(rw(NVME_CMD_READ, DEVICE_OPEN_LBA, 8), 0);
 	pci_write(DEVICE_NVME, PCI_BAR(0), 4, DEVICE_NVME_BASE);
+	driver_look();
 	CHECK(*(volatile u32 *)(u64)elsewhere != nvme_read(NVME_REG_CAP));
 	CHECK_EQ(rw(NVME_CMD_READ, DEVICE_OPEN_LBA, 8), 0);
+}
+
+/* ---- With another CPU --------------------------------------------------- */
+
+#define TURNS 40
+#define TURNS_MAX 4000
+
+static struct queue_pair theirs;
+static volatile u32 is_over, their_count;
+
+/* One block out and in again, at an LBA of one's own. */
+static bool turn(struct queue_pair *pair, u64 lba, u8 *at, u8 seed)
+{
+	fill(at, BLOCK, seed);
+	if (driver_rw(pair, NVME_CMD_WRITE, lba, at, BLOCK))
+		return false;
+	memset(at, 0, BLOCK);
+	return !driver_rw(pair, NVME_CMD_READ, lba, at, BLOCK) &&
+		is_filled(at, BLOCK, seed);
+}
+
+static void turn_beside(void)
+{
+	for (u32 i = 0; i < TURNS; i++)
+		their_count += turn(&theirs, DEVICE_OPEN_LBA + 500 + i,
+				    driver_page(PAGE_DATA_2), i);
+	is_over = 1;
+}
+
+void nvme_serves_two_cpus_at_once(void)
+{
+	u32 count = 0, good = 0;
+
+	if (!start(false))
+		return;
+	CHECK_EQ(driver_create(&admin, &theirs, 2, false), 0);
+	is_over = their_count = 0;
+	if (!startup_run(turn_beside))
+		return;
+	for (; count < TURNS_MAX && (count < TURNS || !is_over); count++)
+		good += turn(&io, DEVICE_OPEN_LBA + count % 400, data(0),
+			     count);
+	CHECK(is_over);
+	CHECK_EQ(good, count);
+	CHECK_EQ(their_count, TURNS);
 }

@@ -25,26 +25,32 @@ bool driver_is_there(void)
 
 	if (!is_there)
 		payload_skip("no test device");
+	driver_look();
 	return is_there;
 }
 
 /* ---- Registers ---------------------------------------------------------- */
 
-static volatile u32 *registers(u32 offset)
-{
-	u64 bar = pci_read(DEVICE_NVME, PCI_BAR(0), 4);
+static u64 bar;
 
-	return (volatile u32 *)(bar + offset);
+void driver_look(void)
+{
+	bar = pci_read(DEVICE_NVME, PCI_BAR(0), 4);
+}
+
+volatile u8 *nvme_bar(u32 offset)
+{
+	return (volatile u8 *)(bar + offset);
 }
 
 u32 nvme_read(u32 offset)
 {
-	return *registers(offset);
+	return *(volatile u32 *)nvme_bar(offset);
 }
 
 void nvme_write(u32 offset, u32 value)
 {
-	*registers(offset) = value;
+	*(volatile u32 *)nvme_bar(offset) = value;
 }
 
 void nvme_ring(u16 id, bool is_cq, u32 value)
@@ -90,18 +96,18 @@ bool driver_start(struct queue_pair *admin)
 		   FIELD_PREP(NVME_AQA_ACQS, QUEUE_SIZE - 1));
 	nvme_write(NVME_REG_ASQ, (u64)admin->sqes);
 	nvme_write(NVME_REG_ASQ + 4, 0);
-	*(volatile u64 *)registers(NVME_REG_ACQ) = (u64)admin->cqes;
+	*(volatile u64 *)nvme_bar(NVME_REG_ACQ) = (u64)admin->cqes;
 	nvme_write(NVME_REG_CC, ENABLE);
 	return nvme_wait_csts(NVME_CSTS_RDY | NVME_CSTS_CFS, NVME_CSTS_RDY);
 }
 
-u16 driver_create(struct queue_pair *admin, struct queue_pair *io,
+u16 driver_create(struct queue_pair *admin, struct queue_pair *io, u16 id,
 		  bool has_interrupt)
 {
-	u32 size_and_id = FIELD_PREP(NVME_QUEUE_SIZE, QUEUE_SIZE - 1) | 1;
+	u32 size_and_id = FIELD_PREP(NVME_QUEUE_SIZE, QUEUE_SIZE - 1) | id;
 	u16 status;
 
-	init_pair(io, 1, PAGE_SQ);
+	init_pair(io, id, id == 1 ? PAGE_SQ : PAGE_SQ_2);
 	status = driver_run(admin, &(struct nvme_sqe){
 		.opcode = NVME_ADMIN_CREATE_CQ, .prp1 = (u64)io->cqes,
 		.cdw10 = size_and_id,
@@ -112,7 +118,7 @@ u16 driver_create(struct queue_pair *admin, struct queue_pair *io,
 	return driver_run(admin, &(struct nvme_sqe){
 		.opcode = NVME_ADMIN_CREATE_SQ, .prp1 = (u64)io->sqes,
 		.cdw10 = size_and_id,
-		.cdw11 = NVME_QUEUE_PC | FIELD_PREP(NVME_SQ_CQID, 1),
+		.cdw11 = NVME_QUEUE_PC | FIELD_PREP(NVME_SQ_CQID, id),
 	});
 }
 

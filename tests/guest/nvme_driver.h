@@ -19,23 +19,26 @@ struct queue_pair {
 /* Pages of ordinary memory, for queues and data. */
 enum driver_page {
 	PAGE_ADMIN_SQ, PAGE_ADMIN_CQ, PAGE_SQ, PAGE_CQ, PAGE_LIST,
-	PAGE_LIST_2, PAGE_DATA,
-	DRIVER_DATA_PAGES = 40,
+	PAGE_LIST_2, PAGE_SQ_2, PAGE_CQ_2, PAGE_DATA_2,
+	PAGE_DATA = PAGE_DATA_2 + 2,
 };
 u8 *driver_page(unsigned index);
 
 /* False, and the payload is skipped: this build has no such controller. */
 bool driver_is_there(void);
 
+/* Where BAR 0 says the registers are; again after a change of it. */
+void driver_look(void);
+volatile u8 *nvme_bar(u32 offset);
 u32 nvme_read(u32 offset);
 void nvme_write(u32 offset, u32 value);
 void nvme_ring(u16 id, bool is_cq, u32 value);
 bool nvme_wait_csts(u32 mask, u32 wanted);
 
-/* Memory decode on, reset, queues of 16, enabled; then the I/O pair. */
+/* Memory decode on, reset, queues of 16, enabled; then I/O pair 1 or 2. */
 bool driver_start(struct queue_pair *admin);
 bool driver_disable(void);
-u16 driver_create(struct queue_pair *admin, struct queue_pair *io,
+u16 driver_create(struct queue_pair *admin, struct queue_pair *io, u16 id,
 		  bool has_interrupt);
 
 /* Completions come by the vector, or not any more. */

@@ -66,6 +66,7 @@
 	run(two_cpus_access_at_once)                                  \
 	run(a_cpu_without_paging_reaches_the_region)                  \
 	run(another_cpu_changes_the_instruction)                      \
+	run(nvme_serves_two_cpus_at_once)                             \
 	run(a_cpu_starts_from_real_mode_to_long_mode)                 \
 	run(a_cpu_starts_again_after_another_init)                    \
 	run(all_others_start_by_broadcast)

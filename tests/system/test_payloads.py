@@ -13,6 +13,7 @@ SLUICE = BUILD / "sluice-test.efi"
 GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
 KEYS = {"next": r"\EFI\test\payload.efi", "memory": 64}
 TAP = re.compile(r"^(ok|not ok) \d+ - (.*)$", re.M)
+DEADLINE = 600          # seconds; a quiet machine takes a tenth
 # By the number of CPUs, so that each machine sees both paths.
 COMPLETIONS = {1: "auto", 2: "relayed", 4: "auto"}
 
@@ -47,7 +48,7 @@ def test_in_qemu(lab, model, cpus):
     name = f"payloads-{model}-{cpus}"
     with lab.machine(name, payload_disk(name, cpus), cpus=cpus,
                      cpu=f"{model},+svm,+npt") as system:
-        system.machine.expect_end(300)
+        system.machine.expect_end(DEADLINE)
         check(system.machine.console.text, cpus)
         assert "AMD SVM" in system.machine.log.text
 
@@ -63,6 +64,7 @@ def test_in_qemu(lab, model, cpus):
 ])
 def test_in_bochs(lab, model, cpus, apic, back_end):
     name = f"payloads-{model}-{cpus}"
-    run = bochs.run(name, payload_disk(name, cpus, apic=apic), model, cpus)
+    run = bochs.run(name, payload_disk(name, cpus, apic=apic), model, cpus,
+                    DEADLINE)
     assert back_end in run.log, run.tail()
     check(run.console, cpus)
