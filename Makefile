@@ -151,7 +151,13 @@ $(call plugin_object,$(1),fuzz): $(1) $(B)/plugin/nvme_io.h
 $(call plugin_object,$(1),tsan): $(1) $(B)/plugin/nvme_io.h
 	$$(call compile,TSANCC,$$(TSAN_CFLAGS) -I$(B)/plugin)
 endef
-$(foreach path,$(sort $(PLUGINS) $(wildcard drivers/nvme/interceptors/*.c)),\
+ifneq ($(words $(PLUGINS)),$(words $(sort $(notdir $(PLUGINS)))))
+$(error two plug-ins have files of the same name: $(PLUGINS))
+endif
+# Those left out are there for tests, but for one that is taken from outside.
+OTHER_PLUGINS := $(filter-out $(addprefix %/,$(notdir $(PLUGINS))),\
+	$(wildcard drivers/nvme/interceptors/*.c))
+$(foreach path,$(PLUGINS) $(OTHER_PLUGINS),\
 	$(eval $(call plugin_rules,$(path))))
 
 # The one leaf that computes with SSE registers, and the one that keeps them
