@@ -16,6 +16,7 @@
 #define MSI_SIZE 10
 #define MSI_ENABLE BIT(0)
 #define MSI_ADDRESS_DESTINATION BITS(19, 12)
+#define MSI_ADDRESS_LOGICAL BIT(2)
 #define MSI_DATA_VECTOR BITS(7, 0)
 
 static u8 spaces[DEVICE_FUNCTIONS][PCI_CONFIG_SIZE];
@@ -117,14 +118,16 @@ static void apic_write(u32 offset, u32 value)
  */
 void config_send_message(unsigned function)
 {
-	u32 destination = FIELD_GET(MSI_ADDRESS_DESTINATION,
-				    get(function, MSI_ADDRESS, 4));
+	u32 address = get(function, MSI_ADDRESS, 4);
+	u32 destination = FIELD_GET(MSI_ADDRESS_DESTINATION, address);
 	u32 vector = get(function, MSI_DATA, 2) & MSI_DATA_VECTOR;
+	u32 command = vector | ICR_ASSERT |
+		      (address & MSI_ADDRESS_LOGICAL ? ICR_LOGICAL : 0);
 	u32 high = apic_read(APIC_ICR_HIGH);
 
 	if (!(get(function, MSI_CONTROL, 2) & MSI_ENABLE))
 		return;
 	apic_write(APIC_ICR_HIGH, FIELD_PREP(APIC_ID_FIELD, destination));
-	apic_write(APIC_ICR_LOW, vector | ICR_ASSERT);
+	apic_write(APIC_ICR_LOW, command);
 	apic_write(APIC_ICR_HIGH, high);
 }
