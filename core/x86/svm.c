@@ -24,7 +24,7 @@ void svm_take_nmi_smi_and_init(void);
 void svm_sleep(const u32 *host_nmi);
 
 static u8 *io_map;
-static bool has_next_rip;
+bool svm_has_next_rip;
 static u8 flush_control = SVM_TLB_FLUSH_ALL;
 
 static bool is_there(void)
@@ -55,7 +55,7 @@ static int init(void)
 	u32 regs[4];
 
 	cpuid(CPUID_SVM, 0, regs);
-	has_next_rip = regs[CPUID_EDX] & CPUID_SVM_EDX_NRIPS;
+	svm_has_next_rip = regs[CPUID_EDX] & CPUID_SVM_EDX_NRIPS;
 	if (regs[CPUID_EDX] & CPUID_SVM_EDX_FLUSH_BY_ASID)
 		flush_control = SVM_TLB_FLUSH_GUEST;
 	io_map = page_alloc(SVM_IO_MAP_PAGES);
@@ -128,7 +128,7 @@ static u8 length_of(struct cpu *cpu, u8 opcode_length)
 	u8 bytes[LINEAR_FETCH_SIZE];
 	size_t count;
 
-	if (has_next_rip && vmcb->next_rip > vmcb->rip)
+	if (svm_has_next_rip && vmcb->next_rip > vmcb->rip)
 		return vmcb->next_rip - vmcb->rip;
 	svm_load_context(cpu);
 	count = linear_fetch(cpu, bytes);

@@ -26,6 +26,8 @@ struct svm_cpu {
 	u64 step_dr6;
 };
 
+extern bool svm_has_next_rip;	/* the processor tells */
+
 static inline struct svm_cpu *svm_of(const struct cpu *cpu)
 {
 	return cpu->vendor;

@@ -170,14 +170,17 @@ static bool takes_interrupts(const struct cpu *cpu)
 /*
  * One that can be taken is, at once. The rest is for later: a virtual
  * interrupt waits for the guest's flag to be set, and in Bochs 2.7 does so
- * even when it is set already.
+ * even when it is set already. To the guest both are the same, but QEMU 7.2
+ * delivers an injected one a second time, whatever the flag says, when its
+ * device thread wants something just then: a processor as old as not to tell
+ * the next RIP, as that one is, is left to take all by itself.
  */
 static void inject_interrupt(struct cpu *cpu)
 {
 	struct svm_cpu *svm = svm_of(cpu);
 	int vector = highest_interrupt(svm);
 
-	if (vector < 0 || !takes_interrupts(cpu))
+	if (vector < 0 || !svm_has_next_rip || !takes_interrupts(cpu))
 		return;
 	set_inject(svm, SVM_EVENT_VALID | vector |
 		   FIELD_PREP(SVM_EVENT_TYPE, SVM_EVENT_INTR));

@@ -237,6 +237,7 @@ TEST(an_interrupt_waits_until_the_guest_can_take_it)
 TEST(an_interrupt_that_can_be_taken_is_injected)
 {
 	start();
+	svm_has_next_rip = true;
 	cpu.guest.rflags = RFLAGS_IF;
 	forward(0x31);
 	forward(0xec);
@@ -250,9 +251,21 @@ TEST(an_interrupt_that_can_be_taken_is_injected)
 	CHECK_EQ(taken[1], 0x31);
 }
 
+TEST(an_old_processor_takes_it_by_itself)
+{
+	start();
+	svm_has_next_rip = false;
+	cpu.guest.rflags = RFLAGS_IF;
+	forward(0x31);
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(vmcb()->event_inject, 0);
+	CHECK_EQ(taken_count, 1);
+}
+
 TEST(nothing_is_injected_into_an_interrupt_shadow)
 {
 	start();
+	svm_has_next_rip = true;
 	cpu.guest.rflags = RFLAGS_IF;
 	vmcb()->interrupt_shadow = 1;
 	guest_if = false;
