@@ -22,6 +22,7 @@
 #define STORE_COUNT 8000
 #define CAPACITY_EXCEEDED 0x4081
 #define ACCESS_DENIED 0x4286
+#define WRITE_PROTECTED 0x4020
 #define FORCED (1u << 30)	/* CDW12 */
 #define OVERLAY 1		/* target of orders */
 
@@ -55,18 +56,23 @@ static void make_disk(u32 store_count)
 	memcpy(model, image, sizeof(model));
 }
 
-static void boot(u32 store_count)
+static void boot_with(const char *overlay, const char *store, u32 store_count)
 {
 	guest_boot();
 	fake_nvme.sgls = 1 | NVME_SGLS_BIT_BUCKET;
 	CHECK_EQ(fake_configure("overlay.orders", "on"), 0);
-	CHECK_EQ(fake_configure("overlay", "memory=2 PARTLABEL=data"), 0);
-	CHECK_EQ(fake_configure("overlay.store", "PARTLABEL=store"), 0);
+	CHECK_EQ(fake_configure("overlay", overlay), 0);
+	CHECK_EQ(fake_configure("overlay.store", store), 0);
 	make_disk(store_count);
 	CHECK_EQ(fake_machine_attach(), 0);
 	CHECK(guest_enable(0));
 	make_queues();
 	buffer = fake_ram(1 << 20, 4096);
+}
+
+static void boot(u32 store_count)
+{
+	boot_with("memory=2 PARTLABEL=data", "PARTLABEL=store", store_count);
 }
 
 static void start(void)
@@ -161,6 +167,34 @@ TEST(what_was_written_is_on_the_store_and_is_read_from_there)
 	check_read(FIRST, 32);
 	check_all();
 	check_intact();
+}
+
+static void check_read_only(const char *why)
+{
+	if (!fake_log_has(why))
+		FAIL("not said: %s", why);
+	memset(buffer, 0x11, 4096);
+	CHECK_EQ(run(NVME_CMD_WRITE, FIRST, 8), WRITE_PROTECTED);
+	check_read(FIRST, 8);
+	CHECK(!memcmp(image, base, sizeof(base)));
+}
+
+TEST(without_its_store_a_place_is_read_only)
+{
+	boot_with("memory=2 PARTLABEL=data", "PARTLABEL=none", STORE_COUNT);
+	check_read_only("read-only: the store is not there (line");
+}
+
+TEST(a_store_within_its_own_overlay_is_none)
+{
+	boot_with("memory=2 FAKE1:n1", "PARTLABEL=store", STORE_COUNT);
+	check_read_only("read-only: the store is over something else");
+}
+
+TEST(a_store_that_is_too_small_is_none)
+{
+	boot(500);
+	check_read_only("read-only: the store wants 256 KiB to 16 TiB");
 }
 
 TEST(a_bit_bucket_takes_its_part_of_a_read)

@@ -14,6 +14,11 @@ static enum nvme_io_verdict answer(struct nvme_request *req, u16 status)
 	return NVME_IO_DONE;
 }
 
+static bool is_usable(const struct overlay_store *store)
+{
+	return store->is_open && !store->is_broken;
+}
+
 /* ---- Reads and writes ---------------------------------------------------------- */
 
 static void finish(struct overlay_store *store)
@@ -73,7 +78,7 @@ enum nvme_io_verdict overlay_guest_command(struct overlay_volume *volume,
 {
 	struct overlay_store *store = volume->store;
 
-	if (store->is_broken)
+	if (!is_usable(store))
 		return answer(req, NVME_IO_INTERNAL_ERROR);
 	if (is_the_drives(volume, cmd))
 		return NVME_IO_PASS;
@@ -123,7 +128,7 @@ enum nvme_io_verdict overlay_guest_flush(struct overlay *overlay,
 
 	if (!store)
 		return NVME_IO_PASS;
-	if (store->is_broken)
+	if (!is_usable(store))
 		return answer(req, NVME_IO_INTERNAL_ERROR);
 	if (overlay_store_is_busy(store)) {
 		overlay_store_wait(store, req);
@@ -149,7 +154,7 @@ bool overlay_guest_delays(struct overlay_volume *volume,
 	struct overlay_store *store = volume->store;
 	bool is_busy = overlay_store_is_busy(store);
 
-	if (store->is_broken)
+	if (!is_usable(store))
 		return false;
 	if (!is_busy && (store->error || overlay_sync_has_room(
 				 store, n_ranges * OVERLAY_ZERO_RUNS)))
@@ -169,7 +174,7 @@ u16 overlay_guest_may_zero(struct overlay_volume *volume)
 
 	if (!store)
 		return NVME_IO_SUCCESS;
-	if (store->is_broken)
+	if (!is_usable(store))
 		return NVME_IO_INTERNAL_ERROR;
 	if (!overlay_sync_has_room(store, OVERLAY_ZERO_RUNS)) {
 		status = store->error;
@@ -225,8 +230,7 @@ bool overlay_guest_can_stop(struct overlay_volume *volume)
 	store->is_resting = true;
 	if (overlay_store_is_busy(store))
 		return store->is_broken;
-	if (!store->is_open || store->is_broken || !store->is_unsynced ||
-	    store->error)
+	if (!is_usable(store) || !store->is_unsynced || store->error)
 		return true;
 	overlay_store_begin(store, overlay_sync, made_room);
 	overlay_store_go(store);

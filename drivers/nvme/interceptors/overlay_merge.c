@@ -224,7 +224,7 @@ void overlay_merge_discarded(struct overlay_store *store)
 
 void overlay_merge_order_discard(struct overlay_store *store)
 {
-	if (store->is_committing)
+	if (store->is_committing || !store->volume->is_here)
 		return;
 	store->wants_discard = true;
 	overlay_store_kick(store);
