@@ -164,6 +164,10 @@ struct overlay {
 /* Is there anything of it in this namespace? */
 bool overlay_is_on(const struct overlay *overlay, u32 nsid);
 
+/* ---- overlay_orders.c --------------------------------------------------- */
+
+extern const struct nvme_io_control overlay_orders;
+
 /* ---- overlay_where.c ---------------------------------------------------- */
 
 /* Begins to look for volumes, then starts fetching. */
