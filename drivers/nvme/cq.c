@@ -17,6 +17,19 @@ bool hub_has_place(const struct hub *hub)
 	return hub->is_direct || hub->place_count + unread < ring->size - 1;
 }
 
+bool hub_is_half_full(const struct hub *hub)
+{
+	const struct guest_ring *guest = &hub->guest;
+	const struct shadow_ring *shadow = &hub->shadow;
+
+	if (ring_distance(hub->acknowledged, shadow->head, shadow->size) +
+	    hub->busy >= shadow->size / 2)
+		return true;
+	return !hub->is_direct &&
+		ring_distance(guest->head, guest->tail, guest->size) +
+		hub->place_count >= guest->size / 2;
+}
+
 bool hub_take_place(struct nvme_request *req)
 {
 	struct hub *hub = req->sq->hub;
@@ -111,7 +124,7 @@ static bool complete_direct(struct hub *hub, struct nvme_cqe *cqe)
 		return false;
 	if (head < sq->guest.size)
 		sq->device_head = head;
-	req = direct_find_cid(sq, READ_ONCE(cqe->cid));
+	req = direct_find(sq, READ_ONCE(cqe->cid));
 	if (!req)
 		return false;
 	hub_leave_device(req);

@@ -135,6 +135,8 @@ static bool needs_head(const struct hub *hub)
 	u32 count = ring_distance(ring->head, ring->tail, ring->size);
 	struct list *node;
 
+	if (!hub_is_half_full(hub))
+		return false;
 	list_for_each(node, &hub->sqs) {
 		const struct sq *sq = container_of(node, struct sq, node);
 
@@ -145,35 +147,52 @@ static bool needs_head(const struct hub *hub)
 	return count >= ring->size - 1 || !list_is_empty(&hub->waiting);
 }
 
-static u32 head_event(const struct hub *hub)
+static u32 head_event(const struct hub *hub, bool is_needed)
 {
 	u32 head = hub->guest.head;
 
-	if (needs_head(hub))
+	if (is_needed)
 		return head;
 	return head ? head - 1 : hub->guest.size - 1;
 }
 
-/* While an event stands, the guest rings for whatever it writes past it. */
-bool dbbuf_arm(struct hub *hub)
+static bool tell_tails(struct hub *hub)
 {
-	bool is_told = false, has_moved = false;
+	bool is_told = false;
 	struct list *node;
 
-	if (!READ_ONCE(hub->host->dbbuf))
-		return false;
 	list_for_each(node, &hub->sqs) {
 		struct sq *sq = container_of(node, struct sq, node);
 
 		is_told |= tell(&sq->dbbuf, sq->guest.tail);
 	}
-	if (hub->dbbuf.event)
-		is_told |= tell(&hub->dbbuf, head_event(hub));
-	if (!is_told)
-		return false;
+	return is_told;
+}
+
+static bool read_tails(struct hub *hub)
+{
+	bool has_moved = false;
+	struct list *node;
+
 	list_for_each(node, &hub->sqs)
 		has_moved |= read_tail(container_of(node, struct sq, node));
-	return dbbuf_read_head(hub) || has_moved;
+	return has_moved;
+}
+
+/* While an event stands, the guest rings for whatever it writes past it. */
+bool dbbuf_arm(struct hub *hub)
+{
+	bool has_moved = false;
+	bool is_needed;
+
+	if (!READ_ONCE(hub->host->dbbuf))
+		return false;
+	is_needed = needs_head(hub);
+	if (tell(&hub->dbbuf, head_event(hub, is_needed)) && is_needed)
+		has_moved = dbbuf_read_head(hub);
+	if (tell_tails(hub))
+		has_moved |= read_tails(hub);
+	return has_moved;
 }
 
 /* ---- Doorbell Buffer Config, 5.7 -------------------------------------------------------------- */

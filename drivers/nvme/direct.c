@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The direct path: the device posts into the guest's own completion queue,
- * and Sluice reads there, at the next doorbell, which commands are over and
+ * and Sluice reads there, at a later doorbell, which commands are over and
  * how far the device has fetched: then their lists, and their places in the
- * shadow queue, may be used again. Had the guest written that, the device
+ * shadow queue, may be used again. While nobody is short of any of that,
+ * nothing is read. Had the guest written that, the device
  * could find half of another command, or of another list, and do what nobody
  * has checked. So the device alone writes there:
  *
@@ -191,6 +192,9 @@ static bool hub_is_used(struct hub *hub, const struct hub *locked, u64 base,
 		lock_acquire(&hub->lock);
 	else if (!lock_try(&hub->lock))
 		return true;
+	/* What is over may not have been looked at. */
+	if (hub->is_direct)
+		hub_reap(hub);
 	is_used = hub_uses(hub, base, size) ||
 		(!hub->id && hmb_has(hub->host, base, size));
 	lock_release(&hub->lock);
@@ -490,20 +494,37 @@ void direct_release(struct hub *hub)
 
 /* ---- Commands by id --------------------------------------------------------------------------- */
 
+/* Linux counts in the upper bits how often it has used an id. */
 static u16 *bucket_of(struct sq *sq, u16 cid)
 {
-	return &sq->by_cid[cid & (NVME_CID_BUCKETS - 1)];
+	u16 hash = cid ^ cid >> 12 << 4;
+
+	return &sq->by_cid[hash & (NVME_CID_BUCKETS - 1)];
 }
 
-void direct_add_cid(struct nvme_request *req)
+static bool has_debt(const struct nvme_request *req)
+{
+	return req->is_special || dptr_has_pages(&req->data);
+}
+
+static void count_debt(const struct nvme_request *req, int change)
+{
+	struct hub *hub = req->sq->hub;
+
+	WRITE_ONCE(hub->debt_count, hub->debt_count + change);
+}
+
+void direct_add(struct nvme_request *req)
 {
 	u16 *bucket = bucket_of(req->sq, req->sqe.cid);
 
 	req->next = *bucket;
 	*bucket = req->slot + 1;
+	if (has_debt(req))
+		count_debt(req, 1);
 }
 
-void direct_remove_cid(struct nvme_request *req)
+void direct_remove(struct nvme_request *req)
 {
 	struct sq *sq = req->sq;
 	u16 *link = bucket_of(sq, req->sqe.cid);
@@ -511,11 +532,13 @@ void direct_remove_cid(struct nvme_request *req)
 	while (*link != req->slot + 1)
 		link = &sq->slots[*link - 1].next;
 	*link = req->next;
-	if (req->is_special)
-		sq->hub->special_count--;
+	if (!has_debt(req))
+		return;
+	count_debt(req, -1);
+	sq->hub->special_count -= req->is_special;
 }
 
-struct nvme_request *direct_find_cid(struct sq *sq, u16 cid)
+struct nvme_request *direct_find(struct sq *sq, u16 cid)
 {
 	u16 at = *bucket_of(sq, cid);
 

@@ -145,7 +145,7 @@ void dptr_release(struct nvme_request *req)
 {
 	struct dptr *data = &req->data;
 
-	if (data->list_count || data->copy || data->bounce)
+	if (dptr_has_pages(data))
 		put_pages(req->sq->hub->host, data);
 	memset(data, 0, offsetof(struct dptr, lists));
 }

@@ -44,15 +44,13 @@ static void enter_device(struct nvme_request *req)
 
 	ASSERT(req->owner == OWNER_HUB);
 	req->owner = OWNER_DEVICE;
-	if (hub->is_direct) {
-		direct_add_cid(req);
-		return;
-	}
-	if (is_event_request(req))
+	if (!hub->is_direct && is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy + 1);
 	/* Whoever works on a hub watches already: this does not wait. */
-	if (!__atomic_fetch_add(&hub->host->busy, 1, __ATOMIC_RELAXED))
+	if (hub->is_direct)
+		direct_add(req);
+	else if (!__atomic_fetch_add(&hub->host->busy, 1, __ATOMIC_RELAXED))
 		irq_watch_get();
 }
 
@@ -62,14 +60,12 @@ void hub_leave_device(struct nvme_request *req)
 
 	ASSERT(req->owner == OWNER_DEVICE);
 	req->owner = OWNER_HUB;
-	if (hub->is_direct) {
-		direct_remove_cid(req);
-		return;
-	}
-	if (is_event_request(req))
+	if (!hub->is_direct && is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy - 1);
-	if (!__atomic_sub_fetch(&hub->host->busy, 1, __ATOMIC_RELAXED))
+	if (hub->is_direct)
+		direct_remove(req);
+	else if (!__atomic_sub_fetch(&hub->host->busy, 1, __ATOMIC_RELAXED))
 		irq_watch_put();
 }
 
@@ -123,8 +119,12 @@ static void make_special(struct nvme_request *req)
  * waits, where a device would do either. */
 static bool is_id_free(const struct nvme_request *req)
 {
-	return !req->sq->is_direct ||
-		!direct_find_cid(req->sq, req->sqe.cid);
+	struct sq *sq = req->sq;
+
+	if (!sq->is_direct || !direct_find(sq, req->sqe.cid))
+		return true;
+	hub_reap(sq->hub);
+	return !direct_find(sq, req->sqe.cid);
 }
 
 /*
@@ -394,11 +394,18 @@ static void watch_if_blocked(struct hub *hub)
 
 	if (is_blocked == hub->is_blocked)
 		return;
-	hub->is_blocked = is_blocked;
+	WRITE_ONCE(hub->is_blocked, is_blocked);
 	if (is_blocked)
 		irq_watch_get();
 	else
 		irq_watch_put();
+}
+
+/* Of a direct queue only when something can come of it. */
+static bool wants_reaping(const struct hub *hub)
+{
+	return !hub->is_direct || hub->debt_count || hub->is_blocked ||
+		!list_is_empty(&hub->waiting);
 }
 
 void hub_work(struct hub *hub)
@@ -406,9 +413,11 @@ void hub_work(struct hub *hub)
 	lock_assert_held(&hub->lock);
 	if (hub->is_dead)
 		return;
-	dbbuf_read_head(hub);
+	if (hub_is_half_full(hub))
+		dbbuf_read_head(hub);
 	do {
-		hub_reap(hub);
+		if (wants_reaping(hub))
+			hub_reap(hub);
 		retry(hub);
 		issue_own(hub);
 		fetch(hub);
@@ -434,13 +443,24 @@ static bool has_room(const struct sq *sq, u32 tail)
 					 size);
 }
 
+/* Of a direct queue, as it looks without reading its completions. */
+static bool is_easy(const struct sq *sq, u32 tail)
+{
+	return has_room(sq, tail) && sq->guest_used +
+		ring_distance(sq->guest.head, tail, sq->guest.size) <=
+		sq->guest_slots;
+}
+
 void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail)
 {
+	bool is_inside = tail < sq->guest.size;
+
 	if (hub->is_direct) {
 		direct_watch(hub);
-		hub_reap(hub);
+		if (is_inside && !is_easy(sq, tail))
+			hub_reap(hub);
 	}
-	if (tail >= sq->guest.size || !has_room(sq, tail))
+	if (!is_inside || !has_room(sq, tail))
 		log_limited(LOG_WARN, "%s: sq%u: tail %u of %u",
 			    hub->host->name, sq->id, tail, sq->guest.size);
 	else

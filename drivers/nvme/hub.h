@@ -67,7 +67,10 @@ struct hub {
 	struct lock lock;
 	u32 users;		/* atomic; see nvme.h */
 	u32 special_count;	/* direct: the guest cannot read it either */
-	u32 busy;		/* commands at the device, events apart */
+	u32 debt_count;		/* direct: at the device, and something is to
+				 * be done as soon as they come back */
+	u32 busy;		/* commands at the device, events apart; of a
+				 * direct hub, also those not yet reaped */
 	struct hub_counts counts;
 	u32 place_count;	/* promised in the guest's queue */
 	struct list sqs, dead_sqs;
@@ -156,6 +159,9 @@ bool hub_has_place(const struct hub *hub);
 bool hub_take_place(struct nvme_request *req);
 /* Called without the lock: is a completion there? */
 bool hub_has_completion(const struct hub *hub);
+/* Is half of a completion queue in use, as far as heads are known? Before
+ * that neither the device nor Sluice needs to hear of a new one. */
+bool hub_is_half_full(const struct hub *hub);
 
 static inline u32 ring_advance(u32 index, u32 size)
 {
@@ -185,10 +191,14 @@ void direct_open(struct hub *hub);
 /* When the hub leaves the tables, or never got there. */
 void direct_release(struct hub *hub);
 
-/* Commands at the device by their id: of a direct queue, the guest's own. */
-void direct_add_cid(struct nvme_request *req);
-void direct_remove_cid(struct nvme_request *req);
-struct nvme_request *direct_find_cid(struct sq *sq, u16 cid);
+/*
+ * Commands at the device by their id: of a direct queue, the guest's own.
+ * There may be one of an id, which is not there any more when it has been
+ * completed and reaped.
+ */
+void direct_add(struct nvme_request *req);
+void direct_remove(struct nvme_request *req);
+struct nvme_request *direct_find(struct sq *sq, u16 cid);
 
 /* ---- dbbuf.c --------------------------------------------------------------- */
 

@@ -348,6 +348,10 @@ u16 command_decode_admin(struct nvme_request *req);
  */
 int dptr_prepare(struct nvme_request *req, u16 *status);
 void dptr_release(struct nvme_request *req);
+static inline bool dptr_has_pages(const struct dptr *data)
+{
+	return data->list_count || data->copy || data->bounce;
+}
 /* The guest's may not be given to the device: said in the log, counted. */
 bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size);
 /* 0, or -EFAULT: outside the data, or not RAM. */

@@ -11,14 +11,21 @@
 
 #define STEP_US 1000		/* a poll of CSTS may take as long */
 
+/* Log2 of what regs_stride() is. */
+static u32 stride_shift(const struct nvme_host *host)
+{
+	return 2 + FIELD_GET(NVME_CAP_DSTRD, host->cap);
+}
+
 u32 regs_stride(const struct nvme_host *host)
 {
-	return 4u << FIELD_GET(NVME_CAP_DSTRD, host->cap);
+	return 1u << stride_shift(host);
 }
 
 u64 regs_doorbell_end(const struct nvme_host *host)
 {
-	return NVME_REG_DOORBELLS + 2ull * NVME_QUEUE_IDS * regs_stride(host);
+	return NVME_REG_DOORBELLS +
+		(2ull * NVME_QUEUE_IDS << stride_shift(host));
 }
 
 /* ---- The device's ---------------------------------------------------------------- */
@@ -56,8 +63,8 @@ void regs_write64(struct nvme_host *host, u32 offset, u64 value)
 
 void regs_kick(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 {
-	regs_write32(host, NVME_REG_DOORBELLS + (2 * id + is_cq) * regs_stride(host),
-		     value);
+	regs_write32(host, NVME_REG_DOORBELLS +
+		     ((2u * id + is_cq) << stride_shift(host)), value);
 }
 
 /* ---- Registers, 32 bits at a time -------------------------------------------------- */
@@ -176,12 +183,14 @@ static u32 access_doorbell(struct nvme_host *host, u64 offset, bool is_write,
 			   u32 value)
 {
 	u64 from_first = offset - NVME_REG_DOORBELLS;
-	u32 index = from_first / regs_stride(host);
+	u32 shift = stride_shift(host);
+	u32 index = from_first >> shift;
 	u16 id = index / 2;
 	bool is_cq = index & 1;
 
 	/* The device may just now be replaced by one of another stride. */
-	if (from_first % regs_stride(host) || index >= 2 * NVME_QUEUE_IDS)
+	if (!is_aligned(from_first, 1u << shift) ||
+	    index >= 2 * NVME_QUEUE_IDS)
 		return 0;
 	if (!is_write)
 		return READ_ONCE(host->doorbells[id][is_cq]);

@@ -361,7 +361,7 @@ static void check_hub(struct hub *hub, u64 now_us)
 {
 	struct list *node;
 
-	if (!READ_ONCE(hub->busy) || !own_list(hub))
+	if (hub->is_direct || !READ_ONCE(hub->busy) || !own_list(hub))
 		return;
 	lock_acquire(&hub->lock);
 	list_for_each(node, &hub->sqs)
@@ -397,7 +397,12 @@ static void check_deadlines(struct nvme_host *host)
  */
 static bool needs_visit(const struct hub *hub)
 {
-	if (hub_has_completion(hub))
+	bool has_completion = hub_has_completion(hub);
+
+	if (hub->is_direct)
+		return has_completion && (READ_ONCE(hub->is_blocked) ||
+					  READ_ONCE(hub->debt_count));
+	if (has_completion)
 		return true;
 	/* The queue's head before the lock it was moved under. */
 	barrier_read();

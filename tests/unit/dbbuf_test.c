@@ -156,13 +156,36 @@ TEST(one_doorbell_a_batch_and_none_for_completions)
 	CHECK(!fake_log_has("cq1: head"));
 }
 
-TEST(the_device_hears_of_heads_with_the_next_commands)
+TEST(the_device_hears_of_heads_when_half_of_its_queue_is_used)
 {
+	const struct fake_queue *queue = &fake_nvme.cqs[1];
+	u32 before;
+
 	start(16, 16);
-	for (int i = 0; i < 100; i++) {
+	before = fake_nvme.doorbell_count;
+	for (int i = 0; i < 800; i++) {
 		run(1);
-		CHECK_EQ(fake_nvme.cqs[1].head, i % fake_nvme.cqs[1].size);
+		CHECK((queue->tail + queue->size - queue->head) %
+		      queue->size <= queue->size / 2);
 	}
+	CHECK(fake_nvme.doorbell_count - before <= 800 + 800 / 7);
+	CHECK_EQ(ring_count[1], 0);
+}
+
+/* Each guest_wait() would fail where the device had no room. */
+TEST(no_device_lacks_room_for_a_guest_that_has_read_all)
+{
+	guest_start();
+	enable_msix();
+	use_buffers();
+	for (u32 size = 2; size <= 9; size++) {
+		make_queues(16, size);
+		for (int i = 0; i < 300; i++)
+			run(1 + i % (2 * size) % 15);
+		CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_SQ, 1), 0);
+		CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_CQ, 1), 0);
+	}
+	CHECK(!fake_log_has("cq1: head"));
 }
 
 TEST(a_queue_of_completions_that_is_too_small_is_rung_for)

@@ -134,6 +134,17 @@ TEST(lists_come_back_with_the_doorbell_after_the_completion)
 		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
 }
 
+/* The device's ids are the guest's: nothing tells two of one id apart. */
+TEST(an_id_may_come_again_as_soon_as_its_command_is_over)
+{
+	start(64);
+	for (int i = 0; i < 1000; i++) {
+		sq.next_cid = 7;
+		CHECK_EQ(flush(), 0);
+	}
+	CHECK_EQ(fake_machine.watch_count, 0);
+}
+
 TEST(more_commands_than_slots_all_get_through)
 {
 	struct nvme_sqe sqe = flush_command();
@@ -442,6 +453,23 @@ TEST(a_queue_where_dma_is_under_way_takes_the_relayed_path)
 	CHECK_EQ(guest_admin(NVME_ADMIN_CREATE_CQ, 0, 15 << 16 | 3, 3 << 16 | 3,
 			     memory + 8192), 0);
 	CHECK_EQ(fake_nvme.cqs[3].base, (u64)memory + 8192);
+}
+
+TEST(a_queue_where_dma_is_over_is_direct)
+{
+	struct nvme_sqe sqe;
+	u8 *memory;
+
+	start(16);
+	memory = fake_ram(65536, 65536);
+	for (int i = 0; i < 3; i++) {
+		sqe = guest_rw(NVME_CMD_READ, 0, 1, memory + 4096 * i);
+		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+		CHECK_EQ(guest_admin(NVME_ADMIN_CREATE_CQ, 0, 15 << 16 | 2,
+				     2 << 16 | 3, memory + 4096 * i), 0);
+		CHECK_EQ(fake_nvme.cqs[2].base, (u64)memory + 4096 * i);
+		CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_CQ, 2), 0);
+	}
 }
 
 TEST(a_tail_that_would_overwrite_what_the_device_has_not_fetched_is_refused)
