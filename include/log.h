@@ -13,7 +13,7 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* One line, without its newline; longer than 200 characters is cut. */
 void log_line(enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+	__attribute__((cold, format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
@@ -40,7 +40,7 @@ struct log_limit {
 	u32 dropped_count;
 };
 
-bool log_allowed(struct log_limit *limit);
+bool log_allowed(struct log_limit *limit) __attribute__((cold));
 
 #define log_limited(level, ...)                          \
 	do {                                             \
@@ -54,7 +54,7 @@ bool log_allowed(struct log_limit *limit);
  * for anything the guest, the device or the firmware does.
  */
 _Noreturn void panic(const char *format, ...)
-	__attribute__((format(printf, 1, 2)));
+	__attribute__((cold, format(printf, 1, 2)));
 
 #define ASSERT(condition)                                              \
 	do {                                                           \

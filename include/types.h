@@ -29,6 +29,11 @@ static inline hpa_t hpa(u64 v)
 	return (hpa_t){ v };
 }
 
+/* What every doorbell of the guest needs is kept together in memory; what
+ * hardly anything needs is kept out of its way. */
+#define HOT __attribute__((hot))
+#define COLD __attribute__((cold))
+
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096ull
 #define PAGE_MASK (PAGE_SIZE - 1)
