@@ -336,20 +336,14 @@ static enum nvme_io_verdict ask_copy(struct nvme_io_interceptor *it,
 
 static enum chain_hook hook_of(const struct nvme_io_command *cmd)
 {
-	if (cmd->admin || cmd->effects & NVME_IO_UNKNOWN)
-		return CHAIN_COMMAND;
-	switch (cmd->opcode) {
-	case NVME_CMD_READ:
-		return CHAIN_READ;
-	case NVME_CMD_WRITE:
-		return CHAIN_WRITE;
-	case NVME_CMD_DSM:
-		return CHAIN_DSM;
-	case NVME_CMD_COPY:
-		return CHAIN_COPY;
-	default:
-		return CHAIN_COMMAND;
-	}
+	static const u8 hooks[] = {
+		[NVME_CMD_READ] = CHAIN_READ, [NVME_CMD_WRITE] = CHAIN_WRITE,
+		[NVME_CMD_DSM] = CHAIN_DSM, [NVME_CMD_COPY] = CHAIN_COPY,
+	};
+
+	return cmd->admin || cmd->effects & NVME_IO_UNKNOWN ||
+		cmd->opcode >= ARRAY_COUNT(hooks) ?
+		CHAIN_COMMAND : hooks[cmd->opcode];
 }
 
 static bool has_hook(const struct nvme_io_interceptor *it,

@@ -4,6 +4,8 @@
  * A command whose length nobody knows is refused: the device would read or
  * write where Sluice has not looked. Admin commands: command_admin.c.
  */
+#include <string.h>
+
 #include "nvme.h"
 
 enum length {
@@ -20,8 +22,8 @@ enum length {
 struct meaning {
 	bool is_known;
 	u8 effects;
-	enum length length;
-	enum nvme_io_direction direction;
+	u8 length;		/* of enum length */
+	u8 direction;		/* of enum nvme_io_direction */
 };
 
 #define TO NVME_IO_TO_DEVICE
@@ -132,6 +134,20 @@ static u16 check_metadata(struct nvme_request *req,
 		NVME_SC_SUCCESS : NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
 }
 
+/* Reads and writes where there is no metadata: most of what comes. */
+static u16 decode_data(struct nvme_request *req,
+		       const struct nvme_namespace *ns, u64 limit)
+{
+	struct nvme_io_command *cmd = &req->cmd;
+
+	cmd->lba = lba_of(&req->sqe);
+	cmd->n_lbas = (req->sqe.cdw12 & 0xffff) + 1;
+	cmd->data_size = (u64)cmd->n_lbas * ns->public.lba_size;
+	req->sqe.mptr = 0;
+	return cmd->data_size > limit ? NVME_SC_INVALID_FIELD | NVME_SC_DNR :
+		NVME_SC_SUCCESS;
+}
+
 static u16 decode_known(struct nvme_request *req, const struct meaning *meaning,
 			const struct nvme_namespace *ns)
 {
@@ -140,6 +156,8 @@ static u16 decode_known(struct nvme_request *req, const struct meaning *meaning,
 
 	cmd->effects = meaning->effects;
 	cmd->direction = meaning->direction;
+	if (meaning->length == LENGTH_BLOCKS && !ns->public.metadata_size)
+		return decode_data(req, ns, limit);
 	cmd->data_size = data_size(&req->sqe, meaning->length, ns);
 	decode_blocks(cmd, &req->sqe);
 	/* MDTS counts metadata only where it is in the buffer (5.15.2.2). */
@@ -223,19 +241,31 @@ static bool has_good_pointer(const struct nvme_request *req)
 	}
 }
 
+/* Field by field: to clear it all first would take as long again. */
+static void copy_fields(struct nvme_io_command *cmd, const struct nvme_sqe *sqe)
+{
+	cmd->opcode = sqe->opcode;
+	cmd->fuse = FIELD_GET(NVME_SQE_FUSE, sqe->flags);
+	cmd->cid = sqe->cid;
+	cmd->nsid = sqe->nsid;
+	memcpy(&cmd->cdw10, &sqe->cdw10, 6 * sizeof(u32));
+	cmd->effects = 0;
+	cmd->lba = 0;
+	cmd->n_lbas = 0;
+	cmd->direction = NVME_IO_NO_DATA;
+	cmd->data_size = 0;
+}
+
 u16 command_decode(struct nvme_request *req)
 {
 	const struct nvme_sqe *sqe = &req->sqe;
+	struct nvme_io_command *cmd = &req->cmd;
 
-	req->cmd = (struct nvme_io_command){
-		.admin = !req->sq->id, .opcode = sqe->opcode,
-		.fuse = FIELD_GET(NVME_SQE_FUSE, sqe->flags),
-		.queue_id = req->sq->id, .cid = sqe->cid, .nsid = sqe->nsid,
-		.cdw10 = sqe->cdw10, .cdw11 = sqe->cdw11, .cdw12 = sqe->cdw12,
-		.cdw13 = sqe->cdw13, .cdw14 = sqe->cdw14, .cdw15 = sqe->cdw15,
-	};
+	copy_fields(cmd, sqe);
+	cmd->queue_id = req->sq->id;
+	cmd->admin = !cmd->queue_id;
 	/* Fused commands are not offered (Identify: FUSES). */
 	if ((sqe->flags & NVME_SQE_FUSE) || !has_good_pointer(req))
 		return NVME_SC_INVALID_FIELD | NVME_SC_DNR;
-	return req->cmd.admin ? command_decode_admin(req) : decode_io(req);
+	return cmd->admin ? command_decode_admin(req) : decode_io(req);
 }

@@ -12,12 +12,13 @@
 bool hub_has_place(const struct hub *hub)
 {
 	const struct guest_ring *ring = &hub->guest;
-	u32 unread = ring_distance(ring->head, ring->tail, ring->size);
 
-	return hub->is_direct || hub->place_count + unread < ring->size - 1;
+	return hub->is_direct || hub->place_count +
+		ring_distance(ring->head, ring->tail, ring->size) <
+		ring->size - 1;
 }
 
-bool hub_is_half_full(const struct hub *hub)
+HOT bool hub_is_half_full(const struct hub *hub)
 {
 	const struct guest_ring *guest = &hub->guest;
 	const struct shadow_ring *shadow = &hub->shadow;
@@ -212,7 +213,7 @@ static void reap_one(struct hub *hub, struct nvme_cqe *cqe)
 			    cqe->cid, cqe->sq_id);
 }
 
-void hub_reap(struct hub *hub)
+HOT void hub_reap(struct hub *hub)
 {
 	struct nvme_cqe *cqe = next_cqe(hub);
 

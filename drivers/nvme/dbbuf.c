@@ -135,8 +135,6 @@ static bool needs_head(const struct hub *hub)
 	u32 count = ring_distance(ring->head, ring->tail, ring->size);
 	struct list *node;
 
-	if (!hub_is_half_full(hub))
-		return false;
 	list_for_each(node, &hub->sqs) {
 		const struct sq *sq = container_of(node, struct sq, node);
 
@@ -156,42 +154,33 @@ static u32 head_event(const struct hub *hub, bool is_needed)
 	return head ? head - 1 : hub->guest.size - 1;
 }
 
-static bool tell_tails(struct hub *hub)
+/* True: there is news. */
+static bool arm_head(struct hub *hub)
 {
-	bool is_told = false;
-	struct list *node;
+	bool is_half_full = hub_is_half_full(hub);
+	bool has_moved = is_half_full && dbbuf_read_head(hub);
+	bool is_needed = is_half_full && needs_head(hub);
 
-	list_for_each(node, &hub->sqs) {
-		struct sq *sq = container_of(node, struct sq, node);
-
-		is_told |= tell(&sq->dbbuf, sq->guest.tail);
-	}
-	return is_told;
-}
-
-static bool read_tails(struct hub *hub)
-{
-	bool has_moved = false;
-	struct list *node;
-
-	list_for_each(node, &hub->sqs)
-		has_moved |= read_tail(container_of(node, struct sq, node));
+	if (tell(&hub->dbbuf, head_event(hub, is_needed)) && is_needed)
+		has_moved |= dbbuf_read_head(hub);
 	return has_moved;
 }
 
 /* While an event stands, the guest rings for whatever it writes past it. */
 bool dbbuf_arm(struct hub *hub)
 {
-	bool has_moved = false;
-	bool is_needed;
+	bool has_moved;
+	struct list *node;
 
 	if (!READ_ONCE(hub->host->dbbuf))
 		return false;
-	is_needed = needs_head(hub);
-	if (tell(&hub->dbbuf, head_event(hub, is_needed)) && is_needed)
-		has_moved = dbbuf_read_head(hub);
-	if (tell_tails(hub))
-		has_moved |= read_tails(hub);
+	has_moved = arm_head(hub);
+	list_for_each(node, &hub->sqs) {
+		struct sq *sq = container_of(node, struct sq, node);
+
+		if (tell(&sq->dbbuf, sq->guest.tail))
+			has_moved |= read_tail(sq);
+	}
 	return has_moved;
 }
 

@@ -62,7 +62,7 @@ SETTING(completions_setting);
  * the usual answer is no.
  */
 static struct lock windows_lock;	/* a leaf: they come and go under it */
-static u64 windows_start = ~0ull, windows_end;
+static u64 windows_start, windows_end;
 static u64 window_pages[NVME_WINDOW_WORDS];
 static u32 window_count;
 
@@ -80,8 +80,8 @@ static void note_pages(const struct mmio_region *region)
 	u64 start = region->base.v, end = start + region->size;
 	u64 mask;
 
-	__atomic_store_n(&windows_start, MIN(windows_start, start),
-			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&windows_start, window_count ?
+			 MIN(windows_start, start) : start, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&windows_end, MAX(windows_end, end),
 			 __ATOMIC_SEQ_CST);
 	for (u64 at = 0; at < region->size; at += PAGE_SIZE) {
@@ -91,15 +91,13 @@ static void note_pages(const struct mmio_region *region)
 	}
 }
 
-static bool may_be_watched(u64 address, u64 size)
+/* Not for lent memory, which is large: the windows themselves are found as
+ * quickly. */
+static bool is_in_hash(u64 address, u64 size)
 {
 	u64 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
 	u64 mask;
 
-	if (address >= READ_ONCE(windows_end) ||
-	    !ranges_overlap(address, size, READ_ONCE(windows_start), ~0ull))
-		return false;
-	/* No quicker than the windows themselves: lent memory is large. */
 	if (count > NVME_QUEUE_IDS)
 		return true;
 	for (; count; count--, address += PAGE_SIZE)
@@ -121,11 +119,17 @@ static bool has_window_at(const struct nvme_host *host, u64 address, u64 size)
 	return false;
 }
 
+HOT bool direct_is_near(u64 address, u64 size)
+{
+	return address < READ_FIRST(windows_end) &&
+		ranges_overlap(address, size, READ_ONCE(windows_start), ~0ull);
+}
+
 bool direct_is_watched(u64 address, u64 size)
 {
 	struct list *node;
 
-	if (!may_be_watched(address, size))
+	if (!direct_is_near(address, size) || !is_in_hash(address, size))
 		return false;
 	list_for_each(node, &attach_hosts)
 		if (has_window_at(container_of(node, struct nvme_host, node),
@@ -423,7 +427,6 @@ static void close_window(struct nvme_host *host, u16 id)
 	 * only for a moment, would let DMA through. */
 	if (!--window_count) {
 		memset(window_pages, 0, sizeof(window_pages));
-		WRITE_ONCE(windows_start, ~0ull);
 		WRITE_ONCE(windows_end, 0);
 	}
 	lock_release(&windows_lock);
@@ -494,12 +497,13 @@ void direct_release(struct hub *hub)
 
 /* ---- Commands by id --------------------------------------------------------------------------- */
 
-/* Linux counts in the upper bits how often it has used an id. */
+/* Ids follow each other, and Linux counts in the upper bits how often it has
+ * used one: the golden ratio spreads both. */
 static u16 *bucket_of(struct sq *sq, u16 cid)
 {
-	u16 hash = cid ^ cid >> 12 << 4;
+	u16 hash = cid * 40503u;
 
-	return &sq->by_cid[hash & (NVME_CID_BUCKETS - 1)];
+	return &sq->by_cid[hash / (65536 / NVME_CID_BUCKETS)];
 }
 
 static bool has_debt(const struct nvme_request *req)

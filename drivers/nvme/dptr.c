@@ -23,18 +23,31 @@ struct walk {
 	u64 run, run_size;	/* of them the last, not yet checked */
 };
 
-bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
+static COLD void tell_unsafe(struct nvme_host *host, u64 address, u64 size)
 {
-	u32 count;
+	u32 count = __atomic_add_fetch(&host->unsafe_count, 1,
+				       __ATOMIC_RELAXED);
 
-	if (gmem_is_dma_safe(gpa(address), size) &&
-	    !direct_is_watched(address, size))
-		return true;
-	count = __atomic_add_fetch(&host->unsafe_count, 1, __ATOMIC_RELAXED);
 	log_limited(LOG_WARN, "%s: refused DMA at %#llx+%#llx (%u so far)",
 		    host->name, (unsigned long long)address,
 		    (unsigned long long)size, count);
+}
+
+static __attribute__((noinline)) bool look_closely(struct nvme_host *host,
+						   u64 address, u64 size)
+{
+	if (gmem_is_dma_safe(gpa(address), size) &&
+	    !direct_is_watched(address, size))
+		return true;
+	tell_unsafe(host, address, size);
 	return false;
+}
+
+HOT bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
+{
+	return (gmem_is_dma_safe(gpa(address), size) &&
+		!direct_is_near(address, size)) ||
+		look_closely(host, address, size);
 }
 
 /* ---- The shadow list --------------------------------------------------------- */
@@ -145,9 +158,14 @@ void dptr_release(struct nvme_request *req)
 {
 	struct dptr *data = &req->data;
 
-	if (dptr_has_pages(data))
+	if (dptr_has_pages(data)) {
 		put_pages(req->sq->hub->host, data);
-	memset(data, 0, offsetof(struct dptr, lists));
+		memset(data, 0, offsetof(struct dptr, lists));
+		return;
+	}
+	data->size = data->prp1 = data->prp2 = 0;
+	data->sgl_count = 0;
+	data->is_sgl = false;
 }
 
 /* What the guest's SGL could have needed and did not. */
@@ -360,13 +378,37 @@ static u16 bounce(struct nvme_host *host, struct nvme_request *req)
 	return status;
 }
 
-static bool is_bounced(struct nvme_request *req)
+static HOT bool is_bounced(struct nvme_request *req)
 {
 	const struct nvme_io_command *cmd = &req->cmd;
 
 	return !cmd->admin && cmd->direction == NVME_IO_TO_DEVICE &&
 		!is_copied(req) && cmd->n_lbas &&
 		chain_wants_copy(req->sq->hub->host, cmd);
+}
+
+/*
+ * Most transfers: nothing is kept and nothing looked at, and with one page
+ * there is nothing to walk. A page of the guest's is no smaller.
+ */
+static bool is_one_page(struct nvme_request *req)
+{
+	return !(req->sqe.flags & NVME_SQE_PSDT) &&
+		(req->sqe.prp1 & PAGE_MASK) + req->cmd.data_size <=
+		PAGE_SIZE && !is_copied(req) && !is_bounced(req);
+}
+
+static u16 take_page(struct nvme_host *host, struct nvme_request *req)
+{
+	u64 address = req->sqe.prp1, size = req->cmd.data_size;
+
+	if (!is_aligned(address, 4))
+		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+	if (!dptr_is_safe(host, address, size))
+		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	req->data.prp1 = address;
+	req->data.size = size;
+	return NVME_SC_SUCCESS;
 }
 
 static u16 fill(struct nvme_host *host, struct nvme_request *req)
@@ -387,17 +429,15 @@ static u16 fill(struct nvme_host *host, struct nvme_request *req)
 		NVME_SC_TRANSFER_ERROR | NVME_SC_DNR : NVME_SC_SUCCESS;
 }
 
-int dptr_prepare(struct nvme_request *req, u16 *status)
+/* With what the device's PRPs or SGL, or a copy of the data, need. */
+static int prepare(struct nvme_host *host, struct nvme_request *req,
+		   u16 *status)
 {
-	struct nvme_host *host = req->sq->hub->host;
 	struct dptr *data = &req->data;
 	bool is_sgl = req->sqe.flags & NVME_SQE_PSDT;
 	u32 list_count = is_sgl ? sgl_list_max(req) : lists_for(req);
 	u32 page_count = pages_for(req, list_count), copy_count;
 
-	*status = NVME_SC_SUCCESS;
-	if (!req->cmd.data_size)
-		return 0;
 	if (list_count > NVME_LIST_MAX) {
 		*status = NVME_SC_INVALID_FIELD | NVME_SC_DNR;
 		return 0;
@@ -418,5 +458,18 @@ int dptr_prepare(struct nvme_request *req, u16 *status)
 		bounce_give_back(host, &host->pages, copy_count);
 	else if (copy_count)
 		*status = bounce(host, req);
+	return 0;
+}
+
+int dptr_prepare(struct nvme_request *req, u16 *status)
+{
+	struct nvme_host *host = req->sq->hub->host;
+
+	*status = NVME_SC_SUCCESS;
+	if (!req->cmd.data_size)
+		return 0;
+	if (!is_one_page(req))
+		return prepare(host, req, status);
+	*status = take_page(host, req);
 	return 0;
 }

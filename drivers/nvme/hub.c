@@ -70,7 +70,7 @@ void hub_leave_device(struct nvme_request *req)
 }
 
 /* A Flush of a namespace there is, or the harmless Get Features. */
-static void build_carrier(const struct nvme_request *req, struct nvme_sqe *sqe)
+static COLD void build_carrier(const struct nvme_request *req, struct nvme_sqe *sqe)
 {
 	struct nvme_namespace ns = { .public.nsid = req->cmd.nsid };
 	struct nvme_host *host = hub_of(req)->host;
@@ -87,6 +87,14 @@ static void build_carrier(const struct nvme_request *req, struct nvme_sqe *sqe)
 	sqe->nsid = ns.public.nsid;
 }
 
+static void set_pointers(struct nvme_sqe *sqe, const struct dptr *data)
+{
+	sqe->prp1 = data->copy ? page_hpa(data->copy).v : data->prp1;
+	sqe->prp2 = data->copy ? 0 : data->prp2;
+	if (!data->is_sgl || data->copy)
+		sqe->flags &= ~NVME_SQE_PSDT;
+}
+
 static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
 {
 	if (req->own) {
@@ -94,19 +102,14 @@ static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
 	} else if (req->is_carrier || req->is_flush) {
 		build_carrier(req, sqe);
 	} else {
-		const struct dptr *data = &req->data;
-
 		*sqe = req->sqe;
-		sqe->prp1 = data->copy ? page_hpa(data->copy).v : data->prp1;
-		sqe->prp2 = data->copy ? 0 : data->prp2;
-		if (!data->is_sgl || data->copy)
-			sqe->flags &= ~NVME_SQE_PSDT;
+		set_pointers(sqe, &req->data);
 	}
 	sqe->cid = request_device_id(req);
 }
 
 /* Before the device could answer: nobody sees that answer but us. */
-static void make_special(struct nvme_request *req)
+static COLD void make_special(struct nvme_request *req)
 {
 	struct hub *hub = hub_of(req);
 
@@ -131,7 +134,7 @@ static bool is_id_free(const struct nvme_request *req)
  * The ring has more entries than there are slots, so it is never full; of a
  * direct queue hub_ring_sq() has seen to it. There the place is the guest's.
  */
-static void issue(struct nvme_request *req)
+static HOT void issue(struct nvme_request *req)
 {
 	struct shadow_ring *ring = &req->sq->shadow;
 	struct nvme_sqe *entries = ring->entries;
@@ -227,7 +230,7 @@ static bool ask_chain(struct nvme_request *req)
 	}
 }
 
-void hub_go_on(struct nvme_request *req)
+HOT void hub_go_on(struct nvme_request *req)
 {
 	if (req->stage == STAGE_CARRY || req->stage == STAGE_ISSUE) {
 		carry(req);
@@ -244,8 +247,6 @@ static void retry(struct hub *hub)
 	struct list again = LIST_INIT(again);
 	struct list *node;
 
-	if (list_is_empty(&hub->waiting))
-		return;
 	list_splice_tail(&again, &hub->waiting);
 	while ((node = list_pop(&again)))
 		hub_go_on(container_of(node, struct nvme_request, node));
@@ -334,7 +335,8 @@ static void fetch_one(struct sq *sq)
 	sq->guest.head = ring_advance(sq->guest.head, sq->guest.size);
 	sq->guest_used++;
 	count(&sq->hub->counts.fetched);
-	hub_take_place(req);
+	if (!sq->is_direct)
+		hub_take_place(req);
 	status = command_decode(req);
 	if (status)
 		hub_answer(req, status, 0);
@@ -408,17 +410,16 @@ static bool wants_reaping(const struct hub *hub)
 		!list_is_empty(&hub->waiting);
 }
 
-void hub_work(struct hub *hub)
+HOT void hub_work(struct hub *hub)
 {
 	lock_assert_held(&hub->lock);
 	if (hub->is_dead)
 		return;
-	if (hub_is_half_full(hub))
-		dbbuf_read_head(hub);
 	do {
 		if (wants_reaping(hub))
 			hub_reap(hub);
-		retry(hub);
+		if (!list_is_empty(&hub->waiting))
+			retry(hub);
 		issue_own(hub);
 		fetch(hub);
 		kick(hub);
@@ -431,36 +432,40 @@ void hub_work(struct hub *hub)
 /*
  * A direct queue's places are the shadow's: one may be filled again when a
  * completion has said that the device has fetched it, which is also how the
- * guest knows (4.1).
+ * guest knows (4.1). Of slots it is better to have enough.
  */
-static bool has_room(const struct sq *sq, u32 tail)
+static bool make_room(struct sq *sq, u32 count)
 {
-	u32 size = sq->guest.size;
+	const struct guest_ring *ring = &sq->guest;
+	u32 room, wanted;
 
-	return !sq->is_direct ||
-		ring_distance(sq->guest.tail, tail, size) <=
-		size - 1 - ring_distance(sq->device_head, sq->guest.tail,
-					 size);
+	hub_reap(sq->hub);
+	room = ring->size - 1 - ring_distance(sq->device_head, ring->tail,
+					      ring->size);
+	wanted = sq->guest_used + ring_distance(ring->head, ring->tail,
+						ring->size);
+	sq->credit = MIN(room, sq->guest_slots - MIN(wanted, sq->guest_slots));
+	sq->credit = MAX(sq->credit, count);
+	return count <= room;
 }
 
-/* Of a direct queue, as it looks without reading its completions. */
-static bool is_easy(const struct sq *sq, u32 tail)
+/* Of a tail that is inside the ring. */
+static bool has_room(struct sq *sq, u32 tail)
 {
-	return has_room(sq, tail) && sq->guest_used +
-		ring_distance(sq->guest.head, tail, sq->guest.size) <=
-		sq->guest_slots;
+	u32 count = ring_distance(sq->guest.tail, tail, sq->guest.size);
+
+	if (!sq->is_direct)
+		return true;
+	direct_watch(sq->hub);
+	if (count > sq->credit && !make_room(sq, count))
+		return false;
+	sq->credit -= count;
+	return true;
 }
 
-void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail)
+HOT void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail)
 {
-	bool is_inside = tail < sq->guest.size;
-
-	if (hub->is_direct) {
-		direct_watch(hub);
-		if (is_inside && !is_easy(sq, tail))
-			hub_reap(hub);
-	}
-	if (!is_inside || !has_room(sq, tail))
+	if (tail >= sq->guest.size || !has_room(sq, tail))
 		log_limited(LOG_WARN, "%s: sq%u: tail %u of %u",
 			    hub->host->name, sq->id, tail, sq->guest.size);
 	else

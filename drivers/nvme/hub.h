@@ -31,6 +31,8 @@ struct sq {
 	bool is_direct;		/* as its hub; the rings are one by one */
 	u32 kicked;		/* shadow tail the device knows */
 	u32 device_head;	/* direct: as the last completion said */
+	u32 credit;		/* direct: commands that may come before
+				 * completions have to be read */
 	struct dbbuf dbbuf;
 	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
 	struct guest_ring guest;
@@ -183,6 +185,8 @@ struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
 			     u32 size, bool has_interrupt);
 /* No DMA of the guest's may go there. Any lock may be held. */
 bool direct_is_watched(u64 address, u64 size);
+/* False: that is certain to be elsewhere, which takes no time to say. */
+bool direct_is_near(u64 address, u64 size);
 /* All that follow with hub->lock held. Before the first command. */
 void direct_watch(struct hub *hub);
 /* Before the first of special_count is issued; after the last is reaped. */

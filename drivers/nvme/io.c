@@ -76,7 +76,12 @@ static u32 place_of(const struct nvme_host *host,
 u64 *nvme_io_req_private(struct nvme_request *req,
 			 const struct nvme_io_interceptor *interceptor)
 {
-	return &req->private[place_of(req->sq->hub->host, interceptor)];
+	u32 place = place_of(req->sq->hub->host, interceptor);
+
+	if (!(req->has_private & 1u << place))
+		req->private[place] = 0;
+	req->has_private |= 1u << place;
+	return &req->private[place];
 }
 
 /* Adjacent in memory from `offset` on? */

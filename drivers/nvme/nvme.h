@@ -113,8 +113,8 @@ struct chain_entry {
 
 /* What an interceptor may be called for, when a command comes and goes. */
 enum chain_hook {
+	CHAIN_COMMAND,		/* any but these: */
 	CHAIN_READ, CHAIN_WRITE, CHAIN_DSM, CHAIN_COPY,
-	CHAIN_COMMAND,		/* any other */
 	CHAIN_COMPLETE, CHAIN_WANTS_COPY,
 	CHAIN_HOOKS,
 };
@@ -171,7 +171,6 @@ struct nvme_host {
 	u64 cap;		/* the device's */
 	u32 cc, aqa;		/* the guest's */
 	u64 asq, acq;
-	u32 doorbells[NVME_QUEUE_IDS][2];	/* last written: SQ, CQ */
 	u8 page_shift;		/* of the guest's CC.MPS */
 
 	/* Life cycle. */
@@ -185,19 +184,12 @@ struct nvme_host {
 	u32 device_cc;		/* last written */
 	u64 deadline_us;
 
-	/* Queues: [0] is the admin hub. Under table_lock. */
+	/* Queues. Under table_lock. */
 	struct lock table_lock;
-	struct hub *hubs[NVME_QUEUE_IDS];
-	u64 hub_bits[NVME_QUEUE_WORDS];	/* which of them there are */
-	struct sq *sqs[NVME_QUEUE_IDS];
-	struct direct_window windows[NVME_QUEUE_IDS];
+	u64 hub_bits[NVME_QUEUE_WORDS];	/* of `hubs`: which there are */
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	struct hmb hmb;
 	struct hub_counts past[2];	/* of hubs that are gone: admin, I/O */
-	struct limbo {
-		void *pages;	/* rings of a device that is lost */
-		size_t count;
-	} limbo[2 * NVME_QUEUE_IDS];
 	u32 limbo_count;
 	u16 granted;		/* I/O pairs the device gave */
 	u16 guest_queues;	/* the guest may have: its own setting */
@@ -230,8 +222,6 @@ struct nvme_host {
 	u32 work;		/* enum run_work; atomic */
 	u64 next_check_us;	/* deadlines */
 
-	char why[160];		/* the last order was refused; admin hub */
-
 	struct chain_entry chain[NVME_CHAIN_MAX];
 	u32 chain_count;
 	u32 starting;		/* entries whose on_init() is to come */
@@ -243,6 +233,18 @@ struct nvme_host {
 	struct lock serial;
 	bool needs_serial;
 
+	/* By queue id, after all that is small, so that a doorbell needs one
+	 * page of this. [0] is the admin pair. Under table_lock but windows. */
+	struct sq *sqs[NVME_QUEUE_IDS];
+	u32 doorbells[NVME_QUEUE_IDS][2];	/* last written: SQ, CQ */
+	struct hub *hubs[NVME_QUEUE_IDS];
+	struct direct_window windows[NVME_QUEUE_IDS];
+	struct limbo {
+		void *pages;	/* rings of a device that is lost */
+		size_t count;
+	} limbo[2 * NVME_QUEUE_IDS];
+
+	char why[160];		/* the last order was refused; admin hub */
 	struct own own;
 	struct page_pool pages;	/* for the guest's requests */
 	struct page_pool own_pages;	/* for Sluice's, which those may wait
@@ -338,7 +340,7 @@ void own_want_refresh(struct nvme_host *host);
 
 /* Fills req->cmd from req->sqe; an NVMe status. */
 u16 command_decode(struct nvme_request *req);
-u16 command_decode_admin(struct nvme_request *req);
+COLD u16 command_decode_admin(struct nvme_request *req);
 
 /* ---- dptr.c --------------------------------------------------------------- */
 
@@ -447,7 +449,7 @@ void chain_describe(const struct nvme_host *host, char *text, size_t size);
 /* ---- admin.c ------------------------------------------------------------------ */
 
 /* After the chain. true: issue it; false: answered. admin hub->lock held. */
-bool admin_submit(struct nvme_request *req);
+COLD bool admin_submit(struct nvme_request *req);
 /* The device has answered. true: post it; false: waits. */
 bool admin_complete(struct nvme_request *req);
 
@@ -460,7 +462,7 @@ bool admin_refuse(struct nvme_request *req, u16 status);
  * chain and admin_submit(), the answer are control.c's. */
 bool control_is_meant(const struct nvme_sqe *sqe);
 u16 control_decode(struct nvme_request *req);
-bool control_submit(struct nvme_request *req);	/* false: answered */
+COLD bool control_submit(struct nvme_request *req);	/* false: answered */
 
 /* ---- feature.c ------------------------------------------------------------------ */
 
@@ -510,7 +512,12 @@ enum run_work {
 /* Of a host that is new. */
 void run_init(struct nvme_host *host);
 /* Moves everything that can move. No lock held. */
-void run_all(struct nvme_host *host);
+void run_work(struct nvme_host *host);
+static inline void run_all(struct nvme_host *host)
+{
+	if (READ_ONCE(host->work))
+		run_work(host);
+}
 /* The same after looking for completions of every hub. */
 void run_poll(struct nvme_host *host);
 /* The one or the other, as there may be something to be found. */

@@ -404,27 +404,34 @@ void hub_retire(struct hub *hub)
 
 /* ---- Requests ---------------------------------------------------------------- */
 
-struct nvme_request *request_alloc(struct sq *sq)
+HOT struct nvme_request *request_alloc(struct sq *sq)
 {
-	const size_t kept = offsetof(struct nvme_request, stage);
+	const size_t first = offsetof(struct nvme_request, stage);
+	const size_t last = offsetof(struct nvme_request, has_private);
 	struct nvme_request *req = pop_free(sq);
 
 	if (!req)
 		return NULL;
 	ASSERT(req->owner == OWNER_NONE);
-	memset((u8 *)req + kept, 0, sizeof(*req) - kept);
+	memset((u8 *)req + first, 0, last + 1 - first);
 	req->owner = OWNER_HUB;
 	return req;
 }
 
-void request_free(struct nvme_request *req)
+static COLD void free_new(struct nvme_request *req)
+{
+	hub_put(req->new_hub);
+	sq_free(req->new_sq);
+}
+
+HOT void request_free(struct nvme_request *req)
 {
 	struct sq *sq = req->sq;
 
 	ASSERT(req->owner == OWNER_HUB || req->owner == OWNER_LOST);
 	dptr_release(req);
-	hub_put(req->new_hub);
-	sq_free(req->new_sq);
+	if (req->new_hub || req->new_sq)
+		free_new(req);
 	if (req->has_place)
 		sq->hub->place_count--;
 	if (!req->own && req->owner == OWNER_HUB)

@@ -178,26 +178,35 @@ static u32 access32(struct nvme_host *host, u32 offset, bool is_write,
 
 /* ---- Doorbells ------------------------------------------------------------------------- */
 
-/* Reads are undefined (3.1.24); a driver that does it gets its own value. */
-static u32 access_doorbell(struct nvme_host *host, u64 offset, bool is_write,
-			   u32 value)
+/* False: the device may just now be replaced by one of another stride. */
+static bool find_doorbell(const struct nvme_host *host, u64 offset, u32 *index)
 {
 	u64 from_first = offset - NVME_REG_DOORBELLS;
 	u32 shift = stride_shift(host);
-	u32 index = from_first >> shift;
-	u16 id = index / 2;
-	bool is_cq = index & 1;
 
-	/* The device may just now be replaced by one of another stride. */
-	if (!is_aligned(from_first, 1u << shift) ||
-	    index >= 2 * NVME_QUEUE_IDS)
-		return 0;
-	if (!is_write)
-		return READ_ONCE(host->doorbells[id][is_cq]);
-	WRITE_ONCE(host->doorbells[id][is_cq], value & 0xffff);
+	*index = from_first >> shift;
+	return is_aligned(from_first, 1ull << shift) &&
+		*index < 2 * NVME_QUEUE_IDS;
+}
+
+static HOT void write_doorbell(struct nvme_host *host, u64 offset, u16 value)
+{
+	u32 index;
+
+	if (!find_doorbell(host, offset, &index))
+		return;
+	WRITE_ONCE(host->doorbells[index / 2][index & 1], value);
 	if (ctrl_is_ready(host))
-		run_doorbell(host, id, is_cq, value & 0xffff);
-	return 0;
+		run_doorbell(host, index / 2, index & 1, value);
+}
+
+/* Undefined (3.1.24); a driver that does it gets its own value. */
+static u32 read_doorbell(const struct nvme_host *host, u64 offset)
+{
+	u32 index;
+
+	return find_doorbell(host, offset, &index) ?
+		READ_ONCE(host->doorbells[index / 2][index & 1]) : 0;
 }
 
 /* ---- Accesses of any width ---------------------------------------------------------------- */
@@ -205,9 +214,12 @@ static u32 access_doorbell(struct nvme_host *host, u64 offset, bool is_write,
 static u32 access_word(struct nvme_host *host, u64 offset, bool is_write,
 		       u32 value)
 {
-	return offset < NVME_REG_DOORBELLS ?
-		access32(host, offset, is_write, value) :
-		access_doorbell(host, offset, is_write, value);
+	if (offset < NVME_REG_DOORBELLS)
+		return access32(host, offset, is_write, value);
+	if (!is_write)
+		return read_doorbell(host, offset);
+	write_doorbell(host, offset, value);
+	return 0;
 }
 
 /* Bytes and words are not defined (3.1): reads work, writes are dropped. */
@@ -251,12 +263,15 @@ static void access_device(struct nvme_host *host, struct mmio_access *access)
 	lock_release(&host->lock);
 }
 
-void regs_access(struct mmio_region *region, struct mmio_access *access)
+HOT void regs_access(struct mmio_region *region, struct mmio_access *access)
 {
 	struct nvme_host *host = container_of(region, struct nvme_host, region);
 
 	if (access->offset >= regs_doorbell_end(host))
 		access_device(host, access);
+	else if (access->offset >= NVME_REG_DOORBELLS && access->is_write &&
+		 access->size == 4)
+		write_doorbell(host, access->offset, access->value);
 	else if (access->size == 4 && is_aligned(access->offset, 4))
 		access->value = access_word(host, access->offset,
 					    access->is_write, access->value);

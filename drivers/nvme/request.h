@@ -83,7 +83,7 @@ struct nvme_request {
 	struct nvme_io_command cmd;
 	struct dptr data;
 
-	u8 stage;		/* from here on zero at first */
+	u8 stage;		/* from here to has_private zero at first */
 	u8 next_entry;		/* of the chain; those before have seen it */
 	bool has_place;		/* in the guest's completion queue */
 	bool is_control;	/* control.h: the device never sees it */
@@ -100,6 +100,7 @@ struct nvme_request {
 	struct hub *new_hub;	/* Create CQ on its way */
 	struct sq *new_sq;	/* Create SQ on its way */
 	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */
+	u8 has_private;		/* a bit each: the word below is not stale */
 	u64 private[NVME_CHAIN_MAX];
 };
 

@@ -318,7 +318,7 @@ static void step(struct nvme_host *host)
 	lock_release(&host->lock);
 }
 
-void run_all(struct nvme_host *host)
+void run_work(struct nvme_host *host)
 {
 	u32 work;
 
@@ -463,7 +463,7 @@ static bool is_alone(struct nvme_host *host)
 		READ_ONCE(host->busy) <= READ_ONCE(host->own_count);
 }
 
-static bool is_waited_for(struct nvme_host *host, const struct hub *hub)
+static HOT bool is_waited_for(struct nvme_host *host, const struct hub *hub)
 {
 	return (hub->is_polled && READ_ONCE(hub->busy)) || is_alone(host);
 }
@@ -474,11 +474,8 @@ static bool is_waited_for(struct nvme_host *host, const struct hub *hub)
  */
 static void spin(struct nvme_host *host, struct hub *hub)
 {
-	u64 deadline_us;
+	u64 deadline_us = clock_deadline_us(NVME_SPIN_US);
 
-	if (!is_waited_for(host, hub))
-		return;
-	deadline_us = clock_deadline_us(NVME_SPIN_US);
 	while (is_waited_for(host, hub) && !clock_is_past(deadline_us)) {
 		run_poll(host);
 		cpu_relax();
@@ -498,14 +495,19 @@ static void ring(struct hub *hub, u16 id, bool is_cq, u32 value)
 	hub_work(hub);
 }
 
-void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
+static COLD void tell_missing(const struct nvme_host *host, u16 id, bool is_cq)
+{
+	log_limited(LOG_WARN, "%s: doorbell of %s%u, which is not there",
+		    host->name, is_cq ? "cq" : "sq", id);
+}
+
+HOT void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 {
 	struct hub *hub = is_cq ? hub_get(host, id) : hub_get_by_sq(host, id);
 	bool watches;
 
 	if (!hub || !hub->guest.size) {
-		log_limited(LOG_WARN, "%s: doorbell of %s%u, which is not there",
-			    host->name, is_cq ? "cq" : "sq", id);
+		tell_missing(host, id, is_cq);
 		hub_put(hub);
 		return;
 	}
@@ -513,6 +515,7 @@ void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 	ring(hub, id, is_cq, value);
 	leave_hub(hub, watches);
 	run_all(host);
-	spin(host, hub);
+	if (is_waited_for(host, hub))
+		spin(host, hub);
 	hub_put(hub);
 }

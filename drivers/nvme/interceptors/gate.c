@@ -31,6 +31,7 @@
 #include "gate.h"
 #include "gate_operations.h"
 
+#define HOT __attribute__((hot))	/* see every command */
 #define NEEDS (NVME_IO_NEEDS_HOST_REQUESTS | NVME_IO_CONCURRENT)
 
 /* ---- on_init -------------------------------------------------------- */
@@ -147,19 +148,22 @@ static u16 status_of(const struct operation *operation,
 				    NVME_IO_WRITE_PROTECTED;
 }
 
-/* The status to refuse with; NVME_IO_SUCCESS: let it pass. */
-static u16 police(struct gate *gate, const struct nvme_io_command *cmd,
-		  const struct operation *operation)
+static __attribute__((cold)) u16 refuse(struct gate *gate, const struct nvme_io_command *cmd,
+		  const struct operation *operation, struct rule *rule)
 {
-	struct rule *rule = NULL;
-
-	if (gate->is_watched && operation)
-		rule = judge(gate, cmd, operation);
-	if (!rule)
-		return NVME_IO_SUCCESS;
 	__atomic_fetch_add(&rule->refused, 1, __ATOMIC_RELAXED);
 	tell(gate, cmd, operation, rule);
 	return status_of(operation, rule) | NVME_IO_DNR;
+}
+
+/* The status to refuse with; NVME_IO_SUCCESS: let it pass. */
+static HOT u16 police(struct gate *gate, const struct nvme_io_command *cmd,
+		  const struct operation *operation)
+{
+	struct rule *rule = gate->is_watched && operation ?
+			    judge(gate, cmd, operation) : NULL;
+
+	return rule ? refuse(gate, cmd, operation, rule) : NVME_IO_SUCCESS;
 }
 
 /* One of the ranges that stand in the command's data. */
@@ -186,7 +190,7 @@ static enum nvme_io_verdict answer(struct nvme_request *req, u16 status)
 	return NVME_IO_DONE;
 }
 
-static enum nvme_io_verdict on_command(void *interceptor,
+static HOT enum nvme_io_verdict on_command(void *interceptor,
 				       struct nvme_request *req,
 				       const struct nvme_io_command *cmd)
 {
@@ -194,7 +198,7 @@ static enum nvme_io_verdict on_command(void *interceptor,
 	const struct operation *operation =
 		classify(cmd, gate->format_is_local);
 
-	if (operation && gate_table_delays(gate, req))
+	if (gate->may_delay && operation && gate_table_delays(gate, req))
 		return NVME_IO_HOLD;
 	return answer(req, police(gate, cmd, operation));
 }

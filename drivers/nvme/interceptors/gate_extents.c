@@ -55,22 +55,21 @@ bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
 	return true;
 }
 
+__attribute__((hot))
 struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,
 			       u64 last, enum mode mode)
 {
-	u32 count = gate->extent_count;
+	const struct extent *end = gate->extents + gate->extent_count;
 	struct rule *found = NULL;
 
 	if (last < first)
 		last = LAST_LBA;
-	for (u32 i = 0; i < count; i++) {
-		const struct extent *extent = &gate->extents[i];
-
-		if (extent->rule->mode < mode || !is_in(extent, nsid) ||
-		    extent->last < first || extent->first > last)
+	for (const struct extent *at = gate->extents; at < end; at++) {
+		if (at->last < first || at->first > last ||
+		    !is_in(at, nsid) || at->rule->mode < mode)
 			continue;
-		if (!found || extent->rule->mode > found->mode)
-			found = extent->rule;
+		if (!found || at->rule->mode > found->mode)
+			found = at->rule;
 	}
 	return found;
 }

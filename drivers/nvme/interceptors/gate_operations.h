@@ -120,7 +120,7 @@ static const struct operation *find(const struct operation *list, size_t count,
 	return unknown;
 }
 
-static const struct operation *
+static __attribute__((cold)) const struct operation *
 classify_admin(const struct nvme_io_command *cmd, bool format_is_local)
 {
 	if (IS_AMONG(cmd->opcode, harmless_admin))
@@ -138,7 +138,7 @@ classify_admin(const struct nvme_io_command *cmd, bool format_is_local)
  * NULL: harmless. Half of a fused pair cannot be refused without the other,
  * which may have passed: where there is policy, pairs are not taken at all.
  */
-static const struct operation *
+static inline const struct operation *
 classify(const struct nvme_io_command *cmd, bool format_is_local)
 {
 	if (cmd->fuse)

@@ -108,12 +108,24 @@ static u32 latency_of(u64 started, u64 now)
 	return taken < TRACE_NO_LATENCY ? taken : TRACE_NO_LATENCY - 1;
 }
 
+static void add(struct trace_ring *ring, const struct trace_record *record)
+{
+	lock(ring);
+	ring->records[ring->next++ % ring->size] = *record;
+	unlock(ring);
+}
+
 void trace_ring_add(struct trace_ring *ring, struct nvme_host *host,
 		    const struct nvme_io_command *cmd, u64 started,
 		    const struct nvme_io_completion *completion)
 {
-	u64 now = nvme_io_now_us();
-	struct trace_record record = {
+	u64 now;
+
+	if (!ring->size ||
+	    __atomic_load_n(&ring->is_stopped, __ATOMIC_RELAXED))
+		return;
+	now = nvme_io_now_us();
+	add(ring, &(struct trace_record){
 		.time_us = started ? started : now, .lba = cmd->lba,
 		.blocks = cmd->n_lbas, .nsid = cmd->nsid,
 		.latency_us = completion && started ?
@@ -121,15 +133,8 @@ void trace_ring_add(struct trace_ring *ring, struct nvme_host *host,
 		.queue = cmd->queue_id, .cid = cmd->cid,
 		.status = completion ? completion->status : TRACE_NO_STATUS,
 		.opcode = cmd->opcode, .flags = flags_of(cmd),
-	};
-
-	if (!ring->size ||
-	    __atomic_load_n(&ring->is_stopped, __ATOMIC_RELAXED))
-		return;
-	record.lba_shift = shift_of(host, cmd);
-	lock(ring);
-	ring->records[ring->next++ % ring->size] = record;
-	unlock(ring);
+		.lba_shift = shift_of(host, cmd),
+	});
 }
 
 /* ---- Control -------------------------------------------------------- */
