@@ -506,11 +506,6 @@ static u16 *bucket_of(struct sq *sq, u16 cid)
 	return &sq->by_cid[hash / (65536 / NVME_CID_BUCKETS)];
 }
 
-static bool has_debt(const struct nvme_request *req)
-{
-	return req->is_special || dptr_has_pages(&req->data);
-}
-
 static void count_debt(const struct nvme_request *req, int change)
 {
 	struct hub *hub = req->sq->hub;
@@ -524,29 +519,38 @@ void direct_add(struct nvme_request *req)
 
 	req->next = *bucket;
 	*bucket = req->slot + 1;
-	if (has_debt(req))
+	req->has_debt = req->is_special || dptr_has_pages(&req->data);
+	if (req->has_debt)
 		count_debt(req, 1);
 }
 
-void direct_remove(struct nvme_request *req)
+/* What leads to the one of that id, or to nothing. */
+static u16 *find_link(struct sq *sq, u16 cid)
 {
-	struct sq *sq = req->sq;
-	u16 *link = bucket_of(sq, req->sqe.cid);
+	u16 *link = bucket_of(sq, cid);
 
-	while (*link != req->slot + 1)
+	while (*link && sq->slots[*link - 1].sqe.cid != cid)
 		link = &sq->slots[*link - 1].next;
-	*link = req->next;
-	if (!has_debt(req))
-		return;
-	count_debt(req, -1);
-	sq->hub->special_count -= req->is_special;
+	return link;
 }
 
-struct nvme_request *direct_find(struct sq *sq, u16 cid)
+struct nvme_request *direct_take(struct sq *sq, u16 cid)
 {
-	u16 at = *bucket_of(sq, cid);
+	u16 *link = find_link(sq, cid);
+	struct nvme_request *req;
 
-	while (at && sq->slots[at - 1].sqe.cid != cid)
-		at = sq->slots[at - 1].next;
-	return at ? &sq->slots[at - 1] : NULL;
+	if (!*link)
+		return NULL;
+	req = &sq->slots[*link - 1];
+	*link = req->next;
+	if (!req->has_debt)
+		return req;
+	count_debt(req, -1);
+	sq->hub->special_count -= req->is_special;
+	return req;
+}
+
+bool direct_has(struct sq *sq, u16 cid)
+{
+	return *find_link(sq, cid);
 }

@@ -158,14 +158,9 @@ void dptr_release(struct nvme_request *req)
 {
 	struct dptr *data = &req->data;
 
-	if (dptr_has_pages(data)) {
+	if (dptr_has_pages(data))
 		put_pages(req->sq->hub->host, data);
-		memset(data, 0, offsetof(struct dptr, lists));
-		return;
-	}
-	data->size = data->prp1 = data->prp2 = 0;
-	data->sgl_count = 0;
-	data->is_sgl = false;
+	memset(data, 0, offsetof(struct dptr, lists));
 }
 
 /* What the guest's SGL could have needed and did not. */

@@ -63,9 +63,8 @@ void hub_leave_device(struct nvme_request *req)
 	if (!hub->is_direct && is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy - 1);
-	if (hub->is_direct)
-		direct_remove(req);
-	else if (!__atomic_sub_fetch(&hub->host->busy, 1, __ATOMIC_RELAXED))
+	if (!hub->is_direct &&
+	    !__atomic_sub_fetch(&hub->host->busy, 1, __ATOMIC_RELAXED))
 		irq_watch_put();
 }
 
@@ -124,10 +123,10 @@ static bool is_id_free(const struct nvme_request *req)
 {
 	struct sq *sq = req->sq;
 
-	if (!sq->is_direct || !direct_find(sq, req->sqe.cid))
+	if (!sq->is_direct || !direct_has(sq, req->sqe.cid))
 		return true;
 	hub_reap(sq->hub);
-	return !direct_find(sq, req->sqe.cid);
+	return !direct_has(sq, req->sqe.cid);
 }
 
 /*
@@ -445,7 +444,7 @@ static bool make_room(struct sq *sq, u32 count)
 	wanted = sq->guest_used + ring_distance(ring->head, ring->tail,
 						ring->size);
 	sq->credit = MIN(room, sq->guest_slots - MIN(wanted, sq->guest_slots));
-	sq->credit = MAX(sq->credit, count);
+	sq->credit = MAX(MIN(sq->credit, NVME_REAP_BATCH), count);
 	return count <= room;
 }
 

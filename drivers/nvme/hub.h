@@ -201,8 +201,8 @@ void direct_release(struct hub *hub);
  * completed and reaped.
  */
 void direct_add(struct nvme_request *req);
-void direct_remove(struct nvme_request *req);
-struct nvme_request *direct_find(struct sq *sq, u16 cid);
+struct nvme_request *direct_take(struct sq *sq, u16 cid);	/* or NULL */
+bool direct_has(struct sq *sq, u16 cid);
 
 /* ---- dbbuf.c --------------------------------------------------------------- */
 

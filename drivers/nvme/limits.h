@@ -9,6 +9,7 @@
 #define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
 #define NVME_ADMIN_SLOTS 64
 #define NVME_CID_BUCKETS 256	/* a power of two, of u16 */
+#define NVME_REAP_BATCH 32	/* completions of a direct queue left unread */
 #define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
 #define NVME_CHAIN_MAX 8
 #define NVME_LIST_MAX 9		/* pages of PRPs or SGL of a request: 8 MiB,

@@ -350,6 +350,13 @@ COLD u16 command_decode_admin(struct nvme_request *req);
  */
 int dptr_prepare(struct nvme_request *req, u16 *status);
 void dptr_release(struct nvme_request *req);
+/* What there may be of data without pages. */
+static inline void dptr_forget(struct dptr *data)
+{
+	data->size = data->prp1 = data->prp2 = 0;
+	data->sgl_count = 0;
+	data->is_sgl = false;
+}
 static inline bool dptr_has_pages(const struct dptr *data)
 {
 	return data->list_count || data->copy || data->bounce;

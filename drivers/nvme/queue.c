@@ -330,8 +330,11 @@ static void drop_request(struct nvme_request *req)
 {
 	if (req->owner == OWNER_NONE || req->owner == OWNER_CHAIN)
 		return;
-	if (req->owner == OWNER_DEVICE)
+	if (req->owner == OWNER_DEVICE) {
+		if (req->sq->is_direct)
+			direct_take(req->sq, req->sqe.cid);
 		hub_leave_device(req);
+	}
 	if (req->own)
 		run_done(req->own, NVME_IO_ABORTED, 0);
 	list_remove(&req->node);
@@ -418,8 +421,9 @@ HOT struct nvme_request *request_alloc(struct sq *sq)
 	return req;
 }
 
-static COLD void free_new(struct nvme_request *req)
+static __attribute__((noinline)) void free_holdings(struct nvme_request *req)
 {
+	dptr_release(req);
 	hub_put(req->new_hub);
 	sq_free(req->new_sq);
 }
@@ -429,9 +433,9 @@ HOT void request_free(struct nvme_request *req)
 	struct sq *sq = req->sq;
 
 	ASSERT(req->owner == OWNER_HUB || req->owner == OWNER_LOST);
-	dptr_release(req);
-	if (req->new_hub || req->new_sq)
-		free_new(req);
+	if (dptr_has_pages(&req->data) || req->new_hub || req->new_sq)
+		free_holdings(req);
+	dptr_forget(&req->data);
 	if (req->has_place)
 		sq->hub->place_count--;
 	if (!req->own && req->owner == OWNER_HUB)

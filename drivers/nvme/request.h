@@ -92,6 +92,7 @@ struct nvme_request {
 	bool is_paused;		/* by a hook */
 	bool is_special;	/* direct: its completion is not the device's
 				 * alone; counted while it is there */
+	bool has_debt;		/* direct: counted, too */
 	bool after_refresh;	/* waits until namespaces are read again */
 	bool in_inbox;		/* atomic */
 	bool is_finished;	/* in the inbox to be answered */
