@@ -128,7 +128,8 @@ static bool tell(struct dbbuf *dbbuf, u32 event)
 	return true;
 }
 
-/* Is there something that only goes on when the guest has read its queue? */
+/* Of a queue that is half full: is there something that only goes on when
+ * the guest has read more of it? */
 static bool needs_head(const struct hub *hub)
 {
 	const struct guest_ring *ring = &hub->guest;
