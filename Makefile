@@ -54,7 +54,7 @@ DEPS = -MMD -MP
 BARE = -std=gnu11 -g -ffreestanding -mgeneral-regs-only -mno-red-zone \
 	-ffunction-sections -fdata-sections -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none \
-	-fno-strict-aliasing
+	-fno-strict-aliasing -fno-jump-tables
 LIBC_INCLUDE = -nostdinc -isystem $(abspath $(B)/newlib/targ-include) \
 	-isystem $(abspath $(B)/newlib/src/newlib/libc/include) \
 	-isystem $(shell $(CC) -print-file-name=include)
