@@ -18,8 +18,8 @@ static struct cpu **cpus;
 static u32 count;
 static u32 launched_count;
 
-/* entry.S: interrupts off, calls cpu_launched() on that stack. */
-_Noreturn void cpu_enter(struct cpu *cpu, void *stack_top);
+/* entry.S: interrupts off, calls cpu_launched() on that CPU's stack. */
+_Noreturn void cpu_enter(struct cpu *cpu);
 _Noreturn void cpu_launched(struct cpu *cpu);
 
 static struct cpu *alloc_area(u32 index)
@@ -37,7 +37,7 @@ static struct cpu *alloc_area(u32 index)
 		page_free(memory, (area - memory) / PAGE_SIZE);
 	page_free(area + CPU_AREA_SIZE,
 		  pages - (area + CPU_AREA_SIZE - memory) / PAGE_SIZE);
-	cpu = (struct cpu *)area;
+	cpu = cpu_in_area((u64)area);
 	cpu->index = index;
 	return cpu;
 }
@@ -143,5 +143,5 @@ long cpu_launch(const struct cpu_caller *caller)
 	if (index >= count)
 		return -ENODEV;
 	return_to(&cpus[index]->guest, caller);
-	cpu_enter(cpus[index], (u8 *)cpus[index] + CPU_AREA_SIZE);
+	cpu_enter(cpus[index]);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One processor: its area of memory (this structure, then its stack), its
+ * One processor: its area of memory (its stack, then this structure), its
  * guest, and the instructions that only assembly can say: all of them
  * functions, so that a test can stand in for the processor.
  */
@@ -13,7 +13,11 @@
 #include "types.h"
 #include "vt.h"
 
-#define CPU_AREA_SIZE 0x8000	/* a power of two: cpu_this() masks rsp */
+/*
+ * A power of two: cpu_this() masks rsp. The stack ends where struct cpu
+ * begins, so that what every exit needs of either is on one page.
+ */
+#define CPU_AREA_SIZE 0x8000
 
 #define CPU_VECTOR_VALID 0x100u
 
@@ -26,6 +30,7 @@ enum cpu_run_state {
 struct cpu {
 	struct insn_cpu guest;		/* first: svm_run.S counts on it */
 	void *vendor;			/* struct svm_cpu */
+	u64 vendor_area[16];		/* for that, if it is no larger */
 	u32 index;
 	u32 apic_id;
 	u32 apic_ldr, apic_dfr;		/* as the guest last wrote them */
@@ -56,7 +61,12 @@ struct cpu {
 	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */
 	u32 host_nmi;
 	u32 host_init;			/* also by an exit */
-};
+} __attribute__((aligned(64)));
+
+static inline struct cpu *cpu_in_area(u64 area)
+{
+	return (struct cpu *)(area + CPU_AREA_SIZE) - 1;
+}
 
 /* The CPU this code runs on; only on a stack of ours, after launch. */
 struct cpu *cpu_this(void);

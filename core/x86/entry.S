@@ -35,13 +35,13 @@ sluice_boot:
 	pop	%rbx
 	ret
 
-/* _Noreturn void cpu_enter(struct cpu *cpu, void *stack_top) */
+/* _Noreturn void cpu_enter(struct cpu *cpu): its stack is before it. */
 	.globl cpu_enter
 	.hidden cpu_enter
 	.type cpu_enter, @function
 cpu_enter:
 	cli
-	mov	%rsi, %rsp
+	mov	%rdi, %rsp
 	xor	%ebp, %ebp
 	call	cpu_launched
 	ud2

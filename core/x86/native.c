@@ -2,13 +2,13 @@
 /* Instructions that C cannot say, one function each. */
 #include "cpu.h"
 
-/* A CPU's area is aligned to its size and the stack is at its end. */
+/* A CPU's area is aligned to its size. */
 struct cpu *cpu_this(void)
 {
 	u64 rsp;
 
 	__asm__("mov %%rsp, %0" : "=r"(rsp));
-	return (struct cpu *)align_down(rsp, CPU_AREA_SIZE);
+	return cpu_in_area(align_down(rsp, CPU_AREA_SIZE));
 }
 
 u64 rdmsr(u32 index)

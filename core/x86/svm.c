@@ -83,10 +83,10 @@ static void set_intercepts(struct vmcb *vmcb)
 
 static int vcpu_init(struct cpu *cpu)
 {
-	struct svm_cpu *svm = page_alloc(1);
+	struct svm_cpu *svm = (struct svm_cpu *)cpu->vendor_area;
 	struct vmcb *vmcb = page_alloc(1);
 
-	if (!svm || !vmcb)
+	if (!vmcb)
 		return -ENOMEM;
 	svm->host_save = page_alloc(1);
 	if (!svm->host_save)

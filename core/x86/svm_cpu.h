@@ -26,6 +26,9 @@ struct svm_cpu {
 	u64 step_dr6;
 };
 
+_Static_assert(sizeof(struct svm_cpu) <=
+	       sizeof(((struct cpu *)0)->vendor_area), "vendor_area");
+
 extern bool svm_has_next_rip;	/* the processor tells */
 
 static inline struct svm_cpu *svm_of(const struct cpu *cpu)

@@ -7,9 +7,8 @@
 
 #define GPR(n) (8 * (n))	/* struct cpu begins with the registers */
 
-	.text
-
 /* void svm_run(struct cpu *cpu, u64 vmcb) */
+	.section .text.svm_run, "ax", @progbits
 	.globl svm_run
 	.hidden svm_run
 	.type svm_run, @function
@@ -61,6 +60,8 @@ svm_run:
 	pop	%rbx
 	cld
 	ret
+
+	.text
 
 /*
  * void svm_take_interrupt(void): lets in one pending interrupt. sti holds
