@@ -124,10 +124,11 @@ static void inject_page_fault(struct cpu *cpu, const struct linear_fault *fault)
 	vt->inject_exception(cpu, VECTOR_PF, true, fault->error);
 }
 
-static void refuse(struct cpu *cpu, const struct vt_exit *exit,
-		   const u8 *bytes, size_t count)
+static void refuse(struct cpu *cpu, const struct vt_exit *exit)
 {
 	char text[3 * LINEAR_FETCH_SIZE + 1] = "";
+	u8 bytes[LINEAR_FETCH_SIZE];
+	size_t count = linear_fetch(cpu, bytes);
 
 	for (size_t i = 0; i < count; i++)
 		snprintf(text + 3 * i, 4, " %02x", bytes[i]);
@@ -167,18 +168,59 @@ static void refuse_code(struct cpu *cpu, const struct vt_exit *exit,
 	if (is_cut_short(cpu, bytes, count, &fault))
 		inject_page_fault(cpu, &fault);
 	else
-		refuse(cpu, exit, bytes, count);
+		refuse(cpu, exit);
 }
 
-static void execute(struct cpu *cpu, const struct vt_exit *exit)
+/* Anything, with an operand that can be anywhere. A doorbell does not come
+ * here, and what it runs through stays small without this. */
+static __attribute__((noinline)) void
+execute(struct cpu *cpu, const struct vt_exit *exit, const struct insn *insn)
 {
 	struct guest_memory guest = {
 		.memory = { load, store }, .cpu = cpu,
+		/* A string move has two: which of them it was is not said. */
+		.has_operand = insn->operation != INSN_MOVS,
+		.may_write = exit->slat.is_write,
+		.operand = exit->slat.address,
 	};
+	int error = insn_emulate(insn, &cpu->guest, &guest.memory);
+
+	if (!error)
+		vt->skip(cpu, 0);	/* rip has moved already */
+	else if (error == -EFAULT)
+		inject_page_fault(cpu, &guest.fault);
+	else if (slat_is_hidden(exit->slat.address))
+		vt->skip(cpu, insn->length);
+	else
+		refuse(cpu, exit);
+}
+
+/*
+ * What drivers do: a store inside the one page that the processor has
+ * translated, and found to be the guest's to write. Nothing of it can fail.
+ */
+static bool store_directly(struct cpu *cpu, const struct vt_exit *exit,
+			   const struct insn *insn)
+{
+	struct mmio_access access = {
+		.size = insn->memory_size, .is_write = true,
+	};
+	u64 at = exit->slat.address.v & PAGE_MASK, linear;
+
+	if (!exit->slat.is_write ||
+	    !insn_is_store(insn, &cpu->guest, &linear, &access.value) ||
+	    (linear & PAGE_MASK) != at || at + access.size > PAGE_SIZE)
+		return false;
+	access_physical(exit->slat.address, &access);
+	vt->skip(cpu, insn->length);
+	return true;
+}
+
+static void emulate(struct cpu *cpu, const struct vt_exit *exit)
+{
 	u8 bytes[INSN_CACHE_BYTES] = { 0 };
 	const struct insn *insn;
 	size_t count;
-	int error;
 
 	vt->load_context(cpu);
 	count = linear_fetch(cpu, bytes);
@@ -190,19 +232,8 @@ static void execute(struct cpu *cpu, const struct vt_exit *exit)
 	}
 	if (insn_uses_base(cpu->guest.mode, insn->segment))
 		vt->load_segments(cpu);
-	/* A string move has two: which of them it was is not said. */
-	guest.has_operand = insn->operation != INSN_MOVS;
-	guest.may_write = exit->slat.is_write;
-	guest.operand = exit->slat.address;
-	error = insn_emulate(insn, &cpu->guest, &guest.memory);
-	if (!error)
-		vt->skip(cpu, 0);	/* rip has moved already */
-	else if (error == -EFAULT)
-		inject_page_fault(cpu, &guest.fault);
-	else if (slat_is_hidden(exit->slat.address))
-		vt->skip(cpu, insn->length);
-	else
-		refuse(cpu, exit, bytes, count);
+	if (!store_directly(cpu, exit, insn))
+		execute(cpu, exit, insn);
 }
 
 static void note_hidden(struct cpu *cpu, const struct vt_exit *exit)
@@ -235,5 +266,5 @@ void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
 			 cpu->index, (unsigned long long)address.v);
 		machine_reset();	/* as its triple fault */
 	}
-	execute(cpu, exit);
+	emulate(cpu, exit);
 }

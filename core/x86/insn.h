@@ -93,6 +93,13 @@ static inline bool insn_uses_base(enum insn_mode mode, u8 segment)
 }
 
 /*
+ * The commonest of all, a MOV of a register or a constant to memory: where
+ * to, in linear addresses, and what. False: it is none. Changes nothing.
+ */
+bool insn_is_store(const struct insn *insn, struct insn_cpu *cpu,
+		   u64 *linear, u64 *value);
+
+/*
  * The caller's way to memory, by linear address; any alignment, size 1, 2, 4
  * or 8. 0, or an error of the caller's choice.
  */

@@ -16,6 +16,18 @@ static bool matches(const struct insn_cached *entry, const u64 *words,
 	       entry->count == count && entry->mode == mode;
 }
 
+static __attribute__((noinline)) int
+decode(struct insn_cached *entry, const u8 *bytes, size_t count,
+       enum insn_mode mode)
+{
+	int error = insn_decode(bytes, count, mode, &entry->insn);
+
+	memcpy(entry->words, bytes, sizeof(entry->words));
+	entry->count = error ? 0 : count;
+	entry->mode = mode;
+	return error;
+}
+
 const struct insn *insn_cache_decode(struct insn_cache *cache, u64 rip,
 				     const u8 *bytes, size_t count,
 				     enum insn_mode mode)
@@ -26,12 +38,5 @@ const struct insn *insn_cache_decode(struct insn_cache *cache, u64 rip,
 	memcpy(words, bytes, sizeof(words));
 	if (count && matches(entry, words, count, mode))
 		return &entry->insn;
-	entry->count = 0;
-	if (insn_decode(bytes, count, mode, &entry->insn))
-		return NULL;
-	entry->words[0] = words[0];
-	entry->words[1] = words[1];
-	entry->count = count;
-	entry->mode = mode;
-	return &entry->insn;
+	return decode(entry, bytes, count, mode) ? NULL : &entry->insn;
 }

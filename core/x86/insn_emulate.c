@@ -244,6 +244,18 @@ static int emulate_arithmetic(struct execution *x)
 	return 0;
 }
 
+bool insn_is_store(const struct insn *insn, struct insn_cpu *cpu,
+		   u64 *linear, u64 *value)
+{
+	const struct execution x = { .insn = insn, .cpu = cpu };
+
+	if (insn->operation != INSN_MOV || insn->to_register)
+		return false;
+	*linear = operand_address(&x, 0);
+	*value = get_source(&x);
+	return true;
+}
+
 static u64 converted(const struct insn *insn, u64 value)
 {
 	if (insn->operation == INSN_MOVSX)

@@ -133,28 +133,34 @@ static bool walk_page(struct linear_walk *out, const struct vt_paging *paging,
 		is_present = walk_tables(&walk, paging);
 	/* Only words are looked at again. */
 	out->is_kept = is_present && walk.entry_size == sizeof(*out->values);
+	for (u32 i = out->count; i < LINEAR_LEVELS; i++)
+		out->entries[i] = &out->values[i];
 	out->memory = gmem_map(gpa(out->base), PAGE_SIZE);
 	return is_present;
 }
 
-/* Would it go the same way today? */
-static bool is_true(const struct linear_walk *walk,
-		    const struct vt_paging *paging, u64 page)
+/* Would it go the same way today? All is looked at in one go: there is mostly
+ * no difference that could end it early. */
+static inline bool is_true(const struct linear_walk *walk,
+			   const struct vt_paging *paging, u64 page)
 {
 	const struct vt_paging *then = &walk->paging;
+	u64 differences = walk->page ^ page;
 
-	if (!walk->is_kept || walk->page != page || then->cr3 != paging->cr3 ||
-	    then->cr0 != paging->cr0 || then->cr4 != paging->cr4 ||
-	    then->efer != paging->efer)
+	if (!walk->is_kept)
 		return false;
-	for (u32 i = 0; i < walk->count; i++)
-		if (READ_ONCE(*walk->entries[i]) != walk->values[i])
-			return false;
-	return true;
+	differences |= then->cr3 ^ paging->cr3;
+	differences |= then->cr0 ^ paging->cr0;
+	differences |= then->cr4 ^ paging->cr4;
+	differences |= then->efer ^ paging->efer;
+#pragma GCC unroll 5
+	for (u32 i = 0; i < LINEAR_LEVELS; i++)
+		differences |= READ_ONCE(*walk->entries[i]) ^ walk->values[i];
+	return !differences;
 }
 
 /* NULL: a page on the way is not present. */
-static const struct linear_walk *walk_to(struct cpu *cpu, u64 linear)
+static inline const struct linear_walk *walk_to(struct cpu *cpu, u64 linear)
 {
 	struct linear_walk *walk =
 		&cpu->walks[linear / PAGE_SIZE % LINEAR_WALKS];
@@ -210,19 +216,27 @@ static inline bool fetch(struct cpu *cpu, u64 linear, u8 *bytes, size_t count)
 	return true;
 }
 
-size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
+/* Rare, and apart so that the other way saves no registers for it. */
+static __attribute__((noinline)) size_t
+fetch_split(struct cpu *cpu, u64 linear, u8 *bytes)
 {
-	u64 linear = truncated(cpu, cpu->guest.segment_base[INSN_CS] +
-				    cpu->guest.rip);
 	size_t in_page = PAGE_SIZE - (linear & PAGE_MASK);
 
-	if (in_page >= LINEAR_FETCH_SIZE)
-		return fetch(cpu, linear, bytes, LINEAR_FETCH_SIZE) ?
-			LINEAR_FETCH_SIZE : 0;
 	if (!fetch(cpu, linear, bytes, in_page))
 		return 0;
 	linear = truncated(cpu, linear + in_page);
 	return fetch(cpu, linear, bytes + in_page,
 		     LINEAR_FETCH_SIZE - in_page) ?
 		LINEAR_FETCH_SIZE : in_page;
+}
+
+size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
+{
+	u64 linear = truncated(cpu, cpu->guest.segment_base[INSN_CS] +
+				    cpu->guest.rip);
+
+	if ((linear & PAGE_MASK) + LINEAR_FETCH_SIZE > PAGE_SIZE)
+		return fetch_split(cpu, linear, bytes);
+	return fetch(cpu, linear, bytes, LINEAR_FETCH_SIZE) ?
+		LINEAR_FETCH_SIZE : 0;
 }

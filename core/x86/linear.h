@@ -23,7 +23,7 @@ struct linear_walk {
 	bool is_kept;
 	u64 page;		/* linear */
 	struct vt_paging paging;
-	u32 count;		/* of entries */
+	u32 count;		/* of entries; the others are their values */
 	const u64 *entries[LINEAR_LEVELS];
 	u64 values[LINEAR_LEVELS];
 	u64 permissions;	/* AND of the entries */

@@ -151,9 +151,10 @@ void smp_enter_guest(struct cpu *cpu)
 		store(&cpu->in_guest, 0);
 }
 
+/* Nothing is looked at after it: who asks may see it a little later. */
 void smp_left_guest(struct cpu *cpu)
 {
-	store(&cpu->in_guest, 0);
+	__atomic_store_n(&cpu->in_guest, 0, __ATOMIC_RELEASE);
 }
 
 /*

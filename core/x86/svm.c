@@ -177,11 +177,13 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	struct vmcb *vmcb = svm_of(cpu)->vmcb;
 	u32 code = vmcb->exit_code;
 
+	/* Far the commonest; the others take a search. */
+	if (code == SVM_EXIT_NPF) {
+		decode_slat(vmcb, exit);
+		return;
+	}
 	exit->reason = VT_EXIT_HANDLED;
 	switch (code) {
-	case SVM_EXIT_NPF:
-		decode_slat(vmcb, exit);
-		break;
 	case SVM_EXIT_INTR:
 		exit->reason = VT_EXIT_INTERRUPT;
 		break;

@@ -446,6 +446,21 @@ TEST(an_access_across_two_pages_reaches_both_byte_by_byte)
 	CHECK_EQ(cpu.guest.gpr[INSN_RAX], 0xaaaaaaaaaa030201);
 }
 
+/* The processor has translated one of the pages alone. */
+TEST(a_store_that_leaves_its_page_is_checked_on_the_other)
+{
+	static const u64 exits[] = { FREED + PAGE_SIZE - 3, FREED + PAGE_SIZE };
+
+	for (size_t i = 0; i < ARRAY_COUNT(exits); i++) {
+		start(CODE_OF(store_rax), FREED + PAGE_SIZE - 3);
+		absent_page = FREED + PAGE_SIZE;
+		exit_by_store(exits[i]);
+		check_fault(VECTOR_PF);
+		CHECK_EQ(fault.address, FREED + PAGE_SIZE);
+		CHECK_EQ(machine_count, 0);
+	}
+}
+
 TEST(the_last_bytes_of_a_page_are_one_access)
 {
 	start(CODE_OF(store_eax), TRAPPED + PAGE_SIZE - 4);
@@ -453,6 +468,10 @@ TEST(the_last_bytes_of_a_page_are_one_access)
 	check_done(2);
 	CHECK_EQ(trapped_count, 1);
 	CHECK_EQ(trapped.size, 4);
+	start(CODE_OF(store_eax), TRAPPED + PAGE_SIZE - 4);
+	exit_by_store(TRAPPED + PAGE_SIZE - 4);
+	check_done(2);
+	CHECK_EQ(trapped_count, 1);
 }
 
 /* ---- Faults -------------------------------------------------------------- */
