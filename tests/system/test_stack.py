@@ -15,24 +15,31 @@ BLOCK = 512
 SETTINGS = {"chain": "trace, gate, overlay, crypt", "trace.ring": 32768,
             "trace.latency": "on", "overlay.orders": "on", "memory": 24}
 LINES = rf"""
-overlay = memory=40 PARTLABEL=secret{BLOCK}
 crypt = PARTLABEL=secret{BLOCK} key-file=\EFI\sluice\disk.key
+crypt = PARTLABEL=store key-file=\EFI\sluice\store.key
 """
+LAYERS = {"memory": f"overlay = memory=40 PARTLABEL=secret{BLOCK}",
+          "store": f"overlay = memory=8 PARTLABEL=secret{BLOCK}\n"
+                   "overlay.store = PARTLABEL=store"}
+FILES = {"EFI/sluice/disk.key": KEYS[BLOCK],
+         "EFI/sluice/store.key": pattern(64, 64)}
 WRITE_PROTECTED, ACCESS_DENIED = 0x20, 0x286
 STATUS = 0x7ff
 
 
 PARTITIONS = [Partition(f"secret{BLOCK}", SIZE, pattern(SIZE, 61)),
               Partition("readonly", MIB, pattern(MIB, 62)),
-              Partition("hidden", MIB, pattern(MIB, 63))]
+              Partition("hidden", MIB, pattern(MIB, 63)),
+              Partition("store", 48 * MIB)]
 
 
-@pytest.fixture(scope="module")
-def stack(lab):
-    conf = config(*GATE, **NEXT, **SETTINGS) + LINES.encode()
-    disk = lab.disk("stack", conf, [*PARTITIONS, tools()],
-                    files={"EFI/sluice/disk.key": KEYS[BLOCK]})
+@pytest.fixture(scope="module", params=LAYERS)
+def stack(lab, request):
+    conf = config(*GATE, **NEXT, **SETTINGS) + (
+        LINES + LAYERS[request.param] + "\n").encode()
+    disk = lab.disk("stack", conf, [*PARTITIONS, tools()], files=FILES)
     with lab.machine("stack", disk, cpu="EPYC" + CPU["sluice"]) as system:
+        system.has_store = request.param == "store"
         start(system)
         yield system
 
@@ -97,6 +104,14 @@ def test_each_knows_its_part(kept):
     layer = ask(kept.guest, "overlay list")[0]
     assert layer["last-lba"] - layer["first-lba"] + 1 == volume["blocks"]
     assert ask(kept.guest, "trace list")[0]["lost"] == 0
+
+
+def test_what_is_kept_is_on_the_store_and_not_in_plain(kept):
+    kept.guest.check("yes nobody\\'s business | head -c 65536 | "
+                     f"dd of={secret(BLOCK)} bs=4k conv=fsync")
+    store = kept.disk.read("store")
+    assert any(store) == kept.has_store
+    assert b"nobody's business" not in store
 
 
 def test_what_is_committed_is_what_dm_crypt_reads(stack, lab):
