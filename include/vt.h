@@ -137,6 +137,11 @@ struct vt {
 
 	/* The interrupt that exited, acknowledged and given to the guest. */
 	void (*forward_interrupt)(struct cpu *cpu);
+	/*
+	 * One that is pending but did not exit, the same way: after any exit.
+	 * False: there is none. NULL: only an exit tells.
+	 */
+	bool (*take_interrupt)(struct cpu *cpu);
 	/* Do interrupts exit? */
 	void (*set_interrupt_exits)(struct cpu *cpu, bool on);
 

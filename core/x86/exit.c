@@ -217,6 +217,9 @@ void exit_loop(struct cpu *cpu)
 		if (exit.reason != VT_EXIT_UNKNOWN)
 			cpu->unknown_exits = 0;
 		handlers[exit.reason](cpu, &exit);
+		/* The longest: what a device was told may be done by now. */
+		if (exit.reason == VT_EXIT_SLAT)
+			irq_take(cpu);
 		timer_run();
 		if (cpu->host_nmi)
 			nmi_arrived(cpu);

@@ -115,6 +115,13 @@ void irq_poll(void)
 	}
 }
 
+void irq_take(struct cpu *cpu)
+{
+	if (cpu->interrupts_exit && vt->take_interrupt &&
+	    vt->take_interrupt(cpu))
+		irq_poll();
+}
+
 void irq_exit(struct cpu *cpu)
 {
 	/*

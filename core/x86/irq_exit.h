@@ -9,6 +9,10 @@
  * gets it. */
 void irq_exit(struct cpu *cpu);
 
+/* Of an exit for something else: where interrupts exit, one that has come
+ * meanwhile is spared an exit of its own. */
+void irq_take(struct cpu *cpu);
+
 /* Listeners look, without an interrupt. */
 void irq_poll(void);
 

@@ -344,6 +344,7 @@ const struct vt svm = {
 	.set_page_fault_address = svm_event_set_page_fault_address,
 	.inject_nmi = svm_event_inject_nmi,
 	.forward_interrupt = svm_event_forward_interrupt,
+	.take_interrupt = svm_event_take_interrupt,
 	.set_interrupt_exits = svm_event_set_interrupt_exits,
 	.set_halt_exits = svm_event_set_halt_exits,
 	.ends_halt = svm_event_ends_halt,

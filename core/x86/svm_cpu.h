@@ -42,6 +42,7 @@ void svm_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,
 void svm_event_set_page_fault_address(struct cpu *cpu, u64 linear);
 void svm_event_inject_nmi(struct cpu *cpu);
 void svm_event_forward_interrupt(struct cpu *cpu);
+bool svm_event_take_interrupt(struct cpu *cpu);
 void svm_event_set_interrupt_exits(struct cpu *cpu, bool on);
 void svm_event_set_halt_exits(struct cpu *cpu, bool on);
 bool svm_event_ends_halt(struct cpu *cpu, bool sleeps);

@@ -108,6 +108,12 @@ void svm_event_forward_interrupt(struct cpu *cpu)
 	note_vector(cpu);
 }
 
+bool svm_event_take_interrupt(struct cpu *cpu)
+{
+	svm_event_forward_interrupt(cpu);
+	return READ_ONCE(cpu->host_vector);
+}
+
 static bool has_interrupt(const struct svm_cpu *svm)
 {
 	return svm->acknowledged[0] | svm->acknowledged[1] |

@@ -18,6 +18,7 @@ static bool exits;		/* as the back end was told last */
 static u32 switch_count, sync_count, forward_count;
 static bool was_watched_at_sync;
 static bool timer_waits, halts_exit;
+static bool is_pending;		/* an interrupt, at the back end */
 
 u64 clock_now_us(void)
 {
@@ -50,6 +51,16 @@ static void forward_interrupt(struct cpu *of)
 	forward_count++;
 }
 
+static bool take_interrupt(struct cpu *of)
+{
+	bool was_pending = is_pending;
+
+	CHECK(of == &cpu);
+	is_pending = false;
+	forward_count += was_pending;
+	return was_pending;
+}
+
 static void set_halt_exits(struct cpu *of, bool on)
 {
 	CHECK(of == &cpu);
@@ -61,13 +72,14 @@ static const struct vt fake_vt = {
 	.set_halt_exits = set_halt_exits,
 	.set_interrupt_exits = set_interrupt_exits,
 	.forward_interrupt = forward_interrupt,
+	.take_interrupt = take_interrupt,
 };
 const struct vt *vt = &fake_vt;
 
 static void start(void)
 {
 	cpu = (struct cpu){ 0 };
-	exits = halts_exit = timer_waits = false;
+	exits = halts_exit = timer_waits = is_pending = false;
 	switch_count = sync_count = forward_count = 0;
 	now_us += 1000000;
 }
@@ -201,4 +213,22 @@ TEST(all_listeners_hear_of_an_interrupt_that_was_taken)
 	irq_exit(&cpu);
 	CHECK_STR(heard, "ab");
 	CHECK_EQ(forward_count, 1);
+}
+
+TEST(one_that_came_during_another_exit_is_taken_where_interrupts_exit)
+{
+	static struct irq_listener a = { .interrupt = hear_a };
+
+	start();
+	irq_listen(&a);
+	is_pending = true;
+	irq_take(&cpu);
+	CHECK(is_pending);
+	irq_watch_get();
+	irq_take(&cpu);
+	CHECK(!is_pending);
+	CHECK_STR(heard, "a");
+	irq_take(&cpu);
+	CHECK_STR(heard, "a");
+	irq_watch_put();
 }

@@ -222,6 +222,20 @@ TEST(an_interrupt_reaches_the_guest_once)
 	CHECK_EQ(taken[0], 0xec);
 }
 
+TEST(an_interrupt_is_taken_after_an_exit_for_something_else)
+{
+	start();
+	guest_if = true;
+	run(SVM_EXIT_SMI);
+	pending_vector = 0;
+	CHECK(!svm.take_interrupt(&cpu));
+	pending_vector = 0xec | CPU_VECTOR_VALID;
+	CHECK(svm.take_interrupt(&cpu));
+	run(SVM_EXIT_SMI);
+	CHECK_EQ(taken_count, 1);
+	CHECK_EQ(taken[0], 0xec);
+}
+
 TEST(an_interrupt_waits_until_the_guest_can_take_it)
 {
 	start();
