@@ -80,13 +80,10 @@ class Exits:
         single = INSTRUCTIONS in what
         machine.monitor(f"singlestep {'on' if single else 'off'}")
         machine.monitor("log " + ",".join((EXITS, *what)))
-        yield sample
-        # These go on in the log after "log none", and what came between two
-        # samples would be commands of the second, without an exit.
-        for event in EVENTS:
-            machine.monitor(f"trace-event {event} off")
-        machine.monitor("log none")
-        machine.monitor("singlestep off")
+        try:
+            yield sample
+        finally:
+            silence(machine)
         count(self.take(), sluice_memory(machine), sample)
 
     def expect_commands(self, count, deadline=COMMAND_DEADLINE):
@@ -104,6 +101,15 @@ class Exits:
         text = self.path.read_bytes()
         os.truncate(self.path, 0)
         return text
+
+
+def silence(machine):
+    """The events go on in the log after "log none", and what came between two
+    samples would be commands of the second, without an exit."""
+    for event in EVENTS:
+        machine.monitor(f"trace-event {event} off")
+    machine.monitor("log none")
+    machine.monitor("singlestep off")
 
 
 def sluice_memory(machine):
