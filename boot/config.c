@@ -158,6 +158,16 @@ static bool apply_apic(struct config *out, const char *value)
 	return known;
 }
 
+static bool apply_iommu(struct config *out, const char *value)
+{
+	static const char *const names[] = { "on", "off", NULL };
+	u32 choice = out->iommu_off;
+	bool known = choose(names, value, &choice);
+
+	out->iommu_off = choice;
+	return known;
+}
+
 static bool apply_memory(struct config *out, const char *value)
 {
 	size_t digits = strspn(value, "0123456789");
@@ -182,6 +192,7 @@ static const struct key keys[] = {
 	{ "log", "com1, com2, debug or none", apply_log },
 	{ "log-level", "error, warn, info or debug", apply_log_level },
 	{ "apic", "auto, trap or intercept", apply_apic },
+	{ "iommu", "on or off", apply_iommu },
 	{ "memory", "a number of MiB from 4 to 1024", apply_memory },
 };
 

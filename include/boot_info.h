@@ -30,6 +30,7 @@ struct config {
 	enum log_sink log_sink;
 	enum log_level log_level;
 	enum apic_policy apic;
+	bool iommu_off;
 	u32 memory_mib;				/* taken from the machine */
 	u32 setting_count;
 	struct setting settings[BOOT_SETTING_MAX];	/* everybody else's */

@@ -36,6 +36,7 @@ TEST(an_empty_file_gives_the_defaults)
 	CHECK_EQ(config.log_sink, LOG_SINK_COM1);
 	CHECK_EQ(config.log_level, LOG_INFO);
 	CHECK_EQ(config.apic, APIC_AUTO);
+	CHECK_EQ(config.iommu_off, false);
 	CHECK_EQ(config.memory_mib, 16);
 	CHECK_EQ(config.setting_count, 0);
 }
@@ -48,6 +49,7 @@ TEST(every_key_of_the_loader_is_taken)
 		       "log = debug\n"
 		       "log-level = warn\n"
 		       "apic = intercept\n"
+		       "iommu = off\n"
 		       "memory = 64\n"), 0);
 	CHECK_STR(config.next, "\\EFI\\demo\\vmlinuz");
 	CHECK_STR(config.next_options, "console=ttyS0 initrd=\\EFI\\i.gz");
@@ -55,6 +57,7 @@ TEST(every_key_of_the_loader_is_taken)
 	CHECK_EQ(config.log_sink, LOG_SINK_DEBUG);
 	CHECK_EQ(config.log_level, LOG_WARN);
 	CHECK_EQ(config.apic, APIC_INTERCEPT);
+	CHECK_EQ(config.iommu_off, true);
 	CHECK_EQ(config.memory_mib, 64);
 }
 
@@ -102,6 +105,7 @@ static const struct {
 	{ "fail = maybe", 1, "fail: expected open or closed, not \"maybe\"" },
 	{ "apic = open", 1,
 	  "apic: expected auto, trap or intercept, not \"open\"" },
+	{ "iommu = yes\n", 1, "iommu: expected on or off, not \"yes\"" },
 	{ "a = memory=65000\nb = memory=537 c", 2,
 	  "b: expected memory=MIB, at most 65536 in all" },
 	{ "a = memory=99999999999999999999999", 1,
