@@ -337,8 +337,9 @@ PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/x86/insn_cache.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
-# fake_pci.c and fake_vmx.c are machines beside fake_machine.c, never both.
-FAKES := $(filter-out %fake_pci.c %fake_vmx.c,$(wildcard tests/unit/fake_*.c))
+# These are machines beside fake_machine.c, never both.
+FAKES := $(filter-out %fake_iommu.c %fake_pci.c %fake_vmx.c,\
+	$(wildcard tests/unit/fake_*.c))
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
 	$(wildcard tests/unit/*_test.c))
@@ -357,6 +358,8 @@ trace_ring_test_EXTRA = $(trace_test_EXTRA)
 pci_test_EXTRA = $(call host_core,pci pci_bus pci_config \
 	pci_route pci_trap) $(call host_fakes,pci)
 pci_move_test_EXTRA = $(pci_test_EXTRA)
+amdvi_test_EXTRA = $(call host_core,iommu/iommu iommu/amdvi \
+	x86/pagetable) $(call host_fakes,iommu)
 page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)
