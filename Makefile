@@ -358,8 +358,9 @@ trace_ring_test_EXTRA = $(trace_test_EXTRA)
 pci_test_EXTRA = $(call host_core,pci pci_bus pci_config \
 	pci_route pci_trap) $(call host_fakes,pci)
 pci_move_test_EXTRA = $(pci_test_EXTRA)
-amdvi_test_EXTRA = $(call host_core,iommu/iommu iommu/amdvi \
+amdvi_test_EXTRA = $(call host_core,iommu/iommu iommu/amdvi iommu/vtd \
 	x86/pagetable) $(call host_fakes,iommu)
+vtd_test_EXTRA = $(amdvi_test_EXTRA)
 page_test_EXTRA = $(call host_core,page) $(call host_fakes,panic)
 pool_test_EXTRA = $(page_test_EXTRA)
 console_test_EXTRA = $(call host_core,console)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What units of any vendor have in common: the map, and what is left out. */
+/* What both vendors' units have in common: the map, and what is left out. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +133,7 @@ void iommu_init(const struct boot_info *info)
 	for (u32 i = 0; i < info->ram_count; i++)
 		ram_end = MAX(ram_end, info->ram[i].base + info->ram[i].size);
 	amdvi_init(acpi_find(ACPI_IVRS_SIGNATURE));
+	vtd_init(acpi_find(ACPI_DMAR_SIGNATURE));
 }
 
 static u16 id_of(const struct pci_device *at)
@@ -147,5 +148,9 @@ bool iommu_is_unit(const struct pci_device *at)
 
 int iommu_trust(const struct pci_device *at, bool is_trusted)
 {
-	return amdvi_trust(at->segment, id_of(at), is_trusted);
+	int error = amdvi_trust(at->segment, id_of(at), is_trusted);
+
+	if (!error)
+		error = vtd_trust(at->segment, id_of(at), is_trusted);
+	return error;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What units tell iommu.c, and what they share. */
+/* What amdvi.c and vtd.c tell iommu.c, and what they share. */
 #ifndef SLUICE_IOMMU_UNIT_H
 #define SLUICE_IOMMU_UNIT_H
 
@@ -10,14 +10,17 @@
 #define IOMMU_UNIT_MAX 64
 #define IOMMU_DEADLINE_US 1000000
 
-/* By the table, or NULL. */
+/* By the table IVRS or DMAR, or NULL. */
 void amdvi_init(const struct acpi_header *ivrs);
 bool amdvi_is_unit(u16 segment, u16 id);
 /* id: bus, device and function of a source of DMA. */
 int amdvi_trust(u16 segment, u16 id, bool is_trusted);
 
+void vtd_init(const struct acpi_header *dmar);
+int vtd_trust(u16 segment, u16 id, bool is_trusted);
+
 /*
- * Visits each block behind the first `start` bytes: in all such tables its size
+ * Visits each block behind the first `start` bytes: in both tables its size
  * is in bytes 2 and 3. False, and none is visited, when they do not fill it.
  */
 bool iommu_for_each_block(const struct acpi_header *table, size_t start,
