@@ -10,6 +10,7 @@
 
 #include "pci_bus.h"
 #include "bits.h"
+#include "iommu/iommu.h"
 #include "log.h"
 #include "pci_config.h"
 #include "pci_function.h"
@@ -122,12 +123,30 @@ static int map(struct pci_function *function)
 
 /* ---- Taken, hidden or left alone -------------------------------------------- */
 
+/* With all of memory in its reach, where queues of ours are. */
+static int attach(struct pci_device *device)
+{
+	int error = iommu_trust(device, true);
+
+	if (!error)
+		error = device->driver->attach(device);
+	if (error)
+		iommu_trust(device, false);
+	return error;
+}
+
+static void detach(struct pci_device *device)
+{
+	device->driver->detach(device);
+	iommu_trust(device, false);
+}
+
 void pci_function_drop(struct pci_function *function)
 {
 	log_info("pci: %s: let go", function->device.name);
 	unmap(function);
 	if (function->claim == PCI_TAKEN)
-		function->device.driver->detach(&function->device);
+		detach(&function->device);
 	list_remove(&function->device.node);
 	free(function);
 }
@@ -202,7 +221,7 @@ static struct pci_function *take(const struct pci_device *at, int *error)
 	*error = -ENOMEM;
 	if (!function)
 		return NULL;
-	*error = function->device.driver->attach(&function->device);
+	*error = attach(&function->device);
 	if (*error)
 		refuse(function, *error);
 	return function;
@@ -351,6 +370,8 @@ void pci_bus_write(const struct pci_access *access)
 	struct pci_function *function = look(&access->at);
 	int error = 0;
 
+	if (iommu_is_unit(&access->at))
+		return;
 	if (!function && will_decode(access))
 		function = take(&access->at, &error);
 	if (!function && error && config_fail_closed())
@@ -375,7 +396,7 @@ static void try(struct pci_function *function)
 	int error = map(function);
 
 	if (error) {
-		device->driver->detach(device);
+		detach(device);
 		refuse(function, error);
 	}
 	if (function->claim == PCI_ALONE)

@@ -2,6 +2,7 @@
 /* See pci_route.h. */
 #include "pci_route.h"
 #include "bits.h"
+#include "iommu/iommu.h"
 #include "log.h"
 #include "pci_config.h"
 #include "spec/pci.h"
@@ -230,6 +231,18 @@ static bool has_lost_any(struct pci_device *bridge, u32 next)
 	return false;
 }
 
+static void move(struct pci_function *function, u8 bus)
+{
+	struct pci_device before = function->device;
+
+	function->device.bus = bus;
+	pci_function_rename(function);
+	if (iommu_trust(&function->device, true))
+		log_error("pci: %s: cut off from memory",
+			  function->device.name);
+	iommu_trust(&before, false);
+}
+
 static void follow(struct pci_function *function, struct pci_device *bridge,
 		   u32 next)
 {
@@ -237,8 +250,7 @@ static void follow(struct pci_function *function, struct pci_device *bridge,
 	case MOVED:
 		log_info("pci: %s: its bus is %02x now", function->device.name,
 			 secondary(next));
-		function->device.bus = secondary(next);
-		pci_function_rename(function);
+		move(function, secondary(next));
 		break;
 	case LOST:
 		pci_function_drop(function);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../../core/iommu/iommu.h"
 #include "../../core/pci_bus.h"
 #include "../../core/pci_config.h"
 #include "barrier.h"
@@ -236,6 +237,17 @@ u64 clock_now_us(void)
 		fake_machine.tick();
 	return __atomic_add_fetch(&fake_machine.now_us,
 				  fake_machine.us_per_look, __ATOMIC_RELAXED);
+}
+
+int iommu_trust(const struct pci_device *at, bool is_trusted)
+{
+	fake_machine.trust_count += is_trusted ? 1 : -1;
+	return 0;
+}
+
+bool iommu_is_unit(const struct pci_device *at)
+{
+	return false;
 }
 
 void irq_watch_get(void)

@@ -24,6 +24,7 @@ struct fake_machine {
 	struct boot_info boot_info;	/* with the error of a setting */
 	size_t sluice_pages;		/* in use */
 	size_t sluice_page_limit;	/* page_alloc() fails beyond */
+	int trust_count;		/* functions that reach all memory */
 	int watch_count;		/* irq_watch_get() minus put() */
 	u32 direct_irq_count;		/* came while nobody watched */
 	u32 trap_count;			/* accesses of the guest that exited */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../../core/acpi.h"
+#include "../../core/iommu/iommu.h"
 #include "../../core/ioport.h"
 #include "../../core/pci_bus.h"
 #include "../../core/pci_config.h"
@@ -165,10 +166,49 @@ bool config_fail_closed(void)
 	return fake_pci.fail_closed;
 }
 
+/* ---- The IOMMU ------------------------------------------------------------- */
+
+static u16 id_of(const struct pci_device *at)
+{
+	return at->bus << 8 | at->device << 3 | at->function;
+}
+
+static u16 *trusted(u16 id)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(fake_pci.trusted); i++)
+		if (fake_pci.trusted[i] == id)
+			return &fake_pci.trusted[i];
+	return NULL;
+}
+
+bool fake_is_trusted(u16 id)
+{
+	return trusted(id);
+}
+
+int iommu_trust(const struct pci_device *at, bool is_trusted)
+{
+	u16 *place = trusted(is_trusted ? 0 : id_of(at));
+
+	if (is_trusted && fake_pci.trust_error)
+		return fake_pci.trust_error;
+	CHECK(place || fake_pci.trust_error);
+	if (place)
+		*place = is_trusted ? id_of(at) : 0;
+	return 0;
+}
+
+bool iommu_is_unit(const struct pci_device *at)
+{
+	return fake_pci.iommu_device && !at->bus &&
+		at->device == fake_pci.iommu_device;
+}
+
 /* ---- The driver ------------------------------------------------------------ */
 
 static int attach(struct pci_device *device)
 {
+	CHECK(fake_is_trusted(id_of(device)));
 	CHECK(fake_pci.attached_count < ARRAY_COUNT(fake_pci.attached));
 	if (!fake_pci.attach_error)
 		fake_pci.attached[fake_pci.attached_count++] = device;
@@ -177,6 +217,7 @@ static int attach(struct pci_device *device)
 
 static void detach(struct pci_device *device)
 {
+	CHECK(fake_is_trusted(id_of(device)));
 	fake_pci.detached_count++;
 }
 

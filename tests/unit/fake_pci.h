@@ -14,8 +14,10 @@
 #define ECAM 0xe0000000ull
 #define NVME 0x010802
 #define DISK_PAGE (2 << 20 | 3 << 15 | 1 << 12)		/* 02:03.1 */
+#define DISK_ID 0x0219
 #define DISK_LATCH 0x80021900
 #define SLOT_PAGE (4 << 20)				/* 04:00.0 */
+#define SLOT_ID 0x0400
 #define SLOT_LATCH 0x80040000
 #define ON (PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER)
 
@@ -40,6 +42,10 @@ struct fake_pci {
 	struct mmio_region *regions[4];
 	unsigned region_count;
 
+	int trust_error;
+	u8 iommu_device;		/* 00:xx.0 is a unit; 0: none */
+	u16 trusted[8];			/* ids of functions, 0: none */
+
 	/* What the driver was told. */
 	struct pci_device *attached[128];
 	unsigned attached_count, detached_count;
@@ -62,6 +68,7 @@ size_t fake_pci_boot(bool has_ecam);
 /* Into the slot, decoding nothing. */
 void fake_put_in(u32 class_code);
 void fake_pull_out(struct fake_function *function);
+bool fake_is_trusted(u16 id);
 
 /* The guest's accesses: an offset in ECAM, or an address in CF8h. */
 u64 fake_ecam(u64 offset, unsigned size, bool is_write, u64 value);

@@ -63,6 +63,7 @@ static void check_taken(bool is_taken)
 	fake_ecam(SLOT_PAGE, 4, false, 0);
 	fake_put_in(0x020000);
 	fake_ecam(SLOT_PAGE, 4, false, 0);
+	CHECK(!fake_is_trusted(SLOT_ID));
 	CHECK_EQ(fake_pci.mapped_count, 1);
 	fake_pci.attached_count = 1;
 }
@@ -118,6 +119,7 @@ TEST(a_hundred_controllers_in_turn_are_let_go_again)
 		write_command(SLOT_PAGE, ON);
 		CHECK_EQ(fake_pci.mapped_count, 2);
 		CHECK_EQ(fake_pci.detached_count, i);
+		CHECK(fake_is_trusted(SLOT_ID));
 		fake_pull_out(fake_pci.slot);
 		fake_ecam(SLOT_PAGE, 4, false, 0);
 	}
@@ -132,11 +134,21 @@ TEST(a_function_that_its_driver_refuses_stays_the_guests)
 	CHECK_EQ(fake_pci_boot(true), 0);
 	CHECK_EQ(fake_pci.mapped_count, 0);
 	CHECK_EQ(command_of(fake_pci.disk), 0x406);
+	CHECK(!fake_is_trusted(DISK_ID));
 	CHECK(fake_page(0x50, 1, false, 0) != 0x5a);
 	write_command(DISK_PAGE, 0);
 	write_command(DISK_PAGE, ON);
 	CHECK_EQ(command_of(fake_pci.disk), ON);
 	CHECK_EQ(fake_pci.write_count, 0);
+}
+
+TEST(a_function_that_cannot_be_let_into_memory_stays_the_guests)
+{
+	fake_pci.trust_error = -ENOMEM;
+	fake_pci.is_bare = true;
+	CHECK_EQ(fake_pci_boot(true), 0);
+	CHECK_EQ(fake_pci.attached_count, 0);
+	CHECK_EQ(command_of(fake_pci.disk), 0x406);
 }
 
 TEST(a_function_that_cannot_be_mapped_stays_the_guests)
@@ -145,6 +157,7 @@ TEST(a_function_that_cannot_be_mapped_stays_the_guests)
 	fake_pci.is_bare = true;
 	CHECK_EQ(fake_pci_boot(true), 0);
 	CHECK_EQ(fake_pci.detached_count, 1);
+	CHECK(!fake_is_trusted(DISK_ID));
 	CHECK_EQ(command_of(fake_pci.disk), 0x406);
 }
 
@@ -298,6 +311,7 @@ TEST(what_is_behind_a_sleeping_bridge_is_not_gone)
 static void check_moved(void)
 {
 	CHECK_STR(fake_pci.attached[0]->name, "0000:06:03.1");
+	CHECK(fake_is_trusted(0x0619) && !fake_is_trusted(DISK_ID));
 	CHECK_EQ(fake_ecam(MOVED_PAGE + 0x50, 1, false, 0), 0x5a);
 	write_command(MOVED_PAGE, 0);
 	CHECK_EQ(fake_pci.mapped_count, 0);

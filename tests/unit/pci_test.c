@@ -215,6 +215,15 @@ TEST(a_write_that_the_driver_takes_does_not_reach_the_device)
 	CHECK_EQ(fake_pci.disk->config[0x60], 0);
 }
 
+TEST(nobody_writes_to_the_iommu_s_function)
+{
+	fake_pci_boot(true);
+	fake_pci.iommu_device = 0x1f;
+	fake_ecam(0x1f << 15 | PCI_COMMAND, 2, true, 0);
+	fake_port(0x8000f800 | PCI_COMMAND, 0xcfc, 2, true, 0);
+	CHECK_EQ(fake_ecam(0x1f << 15 | PCI_COMMAND, 2, false, 0), 0x406);
+}
+
 TEST(ports_lead_to_the_driver_only_for_its_function)
 {
 	fake_pci_boot(true);

@@ -146,6 +146,7 @@ TEST(a_hundred_controllers_in_turn_need_the_memory_of_one)
 		set_up(i % 3 ? FAKE_BAR : 0x20000000);
 		CHECK(is_trapped());
 		CHECK_EQ(fake_machine.sluice_pages, pages);
+		CHECK_EQ(fake_machine.trust_count, 1);
 	}
 	CHECK(guest_enable(0));
 	check_works();
@@ -190,6 +191,7 @@ TEST(another_kind_of_device_in_its_place_is_the_guest_s)
 	put_in(0x100e, NETWORK);
 	CHECK_EQ(fake_config_read(PCI_DEVICE_ID, 2), 0x100e);
 	CHECK_EQ(fake_machine.sluice_pages, pages);
+	CHECK_EQ(fake_machine.trust_count, 0);
 	set_up(FAKE_BAR);
 	guest_write32(NVME_REG_AQA, 0x12345);
 	CHECK_EQ(fake_nvme.aqa, 0x12345);
