@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "clock_init.h"
 #include "console.h"
+#include "iommu/iommu.h"
 #include "ioport.h"
 #include "last_words_init.h"
 #include "log_init.h"
@@ -134,6 +135,7 @@ static long attach(struct boot_info *info)
 	if (error)
 		return explain(info, "could not trap the APIC", error);
 	acpi_init(info->rsdp);
+	iommu_init(info);
 	hide_iommu();
 	error = sleep_init();
 	if (error)
