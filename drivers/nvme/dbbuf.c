@@ -96,6 +96,16 @@ static bool read_news(struct dbbuf *dbbuf, u32 *value)
 	return true;
 }
 
+/* The word has been written before that (7.13). One that says something else
+ * is not kept up by this driver: it is no news still. */
+void dbbuf_note_head(struct hub *hub, u32 head)
+{
+	struct dbbuf *dbbuf = &hub->dbbuf;
+
+	if (dbbuf->word && read_word(dbbuf) == head)
+		dbbuf->seen = head;
+}
+
 bool dbbuf_read_head(struct hub *hub)
 {
 	u32 head;

@@ -215,6 +215,8 @@ void dbbuf_add_sq(struct sq *sq);
 void dbbuf_add_hub(struct hub *hub);
 /* The guest's completion head, if it says a new one. */
 bool dbbuf_read_head(struct hub *hub);
+/* It has rung the doorbell with one. */
+void dbbuf_note_head(struct hub *hub, u32 head);
 /* Tells the guest when to ring; true: it has written something before it
  * could see that, which has been taken. */
 bool dbbuf_arm(struct hub *hub);

@@ -488,10 +488,12 @@ static void ring(struct hub *hub, u16 id, bool is_cq, u32 value)
 
 	if (hub->is_dead || (!is_cq && !sq))
 		return;
-	if (is_cq)
+	if (is_cq) {
+		dbbuf_note_head(hub, value);
 		hub_ring_cq(hub, value);
-	else
+	} else {
 		hub_ring_sq(hub, sq, value);
+	}
 	hub_work(hub);
 }
 
