@@ -59,8 +59,10 @@ def test_in_qemu(lab, model, cpus):
 @pytest.mark.parametrize("model, cpus, apic, back_end", [
     (bochs.INTEL, 1, "auto", "Intel VMX"),
     (bochs.INTEL, 2, "trap", "Intel VMX"),
+    (bochs.INTEL, 4, "trap", "Intel VMX"),
     (bochs.AMD, 1, "auto", "AMD SVM"),
     (bochs.AMD, 2, "trap", "AMD SVM"),
+    (bochs.AMD, 4, "trap", "AMD SVM"),
 ])
 def test_in_bochs(lab, model, cpus, apic, back_end):
     name = f"payloads-{model}-{cpus}"
