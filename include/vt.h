@@ -138,8 +138,9 @@ struct vt {
 	/* The interrupt that exited, acknowledged and given to the guest. */
 	void (*forward_interrupt)(struct cpu *cpu);
 	/*
-	 * One that is pending but did not exit, the same way: after any exit.
-	 * False: there is none. NULL: only an exit tells.
+	 * One that is pending but did not exit, the same way: after any exit,
+	 * when the guest's RFLAGS.IF is set. False: there is none. NULL: only
+	 * an exit tells.
 	 */
 	bool (*take_interrupt)(struct cpu *cpu);
 	/* Do interrupts exit? */

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "irq_exit.h"
 #include "smp.h"
+#include "spec/x86.h"
 #include "timer.h"
 #include "vt.h"
 
@@ -115,10 +116,14 @@ void irq_poll(void)
 	}
 }
 
+/*
+ * What the guest cannot take yet stays in the APIC: there it keeps its place
+ * among those that come meanwhile, and exits when it can be taken.
+ */
 void irq_take(struct cpu *cpu)
 {
-	if (cpu->interrupts_exit && vt->take_interrupt &&
-	    vt->take_interrupt(cpu))
+	if (cpu->interrupts_exit && (cpu->guest.rflags & RFLAGS_IF) &&
+	    vt->take_interrupt && vt->take_interrupt(cpu))
 		irq_poll();
 }
 

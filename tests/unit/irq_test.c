@@ -6,6 +6,7 @@
 #include "../../core/x86/smp.h"
 #include "clock.h"
 #include "irq.h"
+#include "spec/x86.h"
 #include "test.h"
 #include "timer.h"
 #include "vt.h"
@@ -78,7 +79,7 @@ const struct vt *vt = &fake_vt;
 
 static void start(void)
 {
-	cpu = (struct cpu){ 0 };
+	cpu = (struct cpu){ .guest.rflags = RFLAGS_IF };
 	exits = halts_exit = timer_waits = is_pending = false;
 	switch_count = sync_count = forward_count = 0;
 	now_us += 1000000;
@@ -230,5 +231,19 @@ TEST(one_that_came_during_another_exit_is_taken_where_interrupts_exit)
 	CHECK_STR(heard, "a");
 	irq_take(&cpu);
 	CHECK_STR(heard, "a");
+	irq_watch_put();
+}
+
+TEST(one_that_the_guest_cannot_take_yet_stays_in_the_apic)
+{
+	start();
+	irq_watch_get();
+	is_pending = true;
+	cpu.guest.rflags = 0;
+	irq_take(&cpu);
+	CHECK(is_pending);
+	cpu.guest.rflags = RFLAGS_IF;
+	irq_take(&cpu);
+	CHECK(!is_pending);
 	irq_watch_put();
 }
