@@ -35,8 +35,9 @@ def measure(lab):
     results = {"about": about(), "speed": {}, "counts": {}, "idle": {}}
     for cpus in sorted({job.cpus for job in jobs.JOBS}):
         chosen = [job for job in jobs.JOBS if job.cpus == cpus]
-        with rig.machines(lab, cpus) as systems:
-            results["speed"] |= jobs.compare(systems, chosen)
+        with rig.machines(lab, cpus) as seats:
+            results["speed"] |= jobs.compare(seats, chosen)
+            systems = {name: seat.system for name, seat in seats.items()}
             results["counts"] |= counts.of_jobs(systems, chosen)
             results["idle"][cpus] = idle.measure(systems["direct"], cpus)
             if cpus == 1:
@@ -47,7 +48,7 @@ def measure(lab):
     results["startup"] = startup.measure(lab)
     save(results)
     results["growth"] = growth.measure(lab)
-    results["limit"]["ratio"] = limit.ratios(results)
+    results["limit"] |= limit.ratios(results)
     return results
 
 

@@ -30,7 +30,7 @@ plot $plugins using 2:xtic(1) title "read" linecolor "#2a6f97", \\
 def draw(results, png):
     lines = ["$ratios << END"]
     for job, found in results["speed"].items():
-        limit = results["limit"]["ratio"][job]
+        limit = results["limit"]["direct"][job]
         lines.append(f'"{job}" {found["ratio"]["direct"]} '
                      f'{found["ratio"]["relayed"]} {limit}')
     lines += ["END", "$plugins << END"]

@@ -4,14 +4,12 @@
 copied bytes for one I/O operation, and its speed beside the bare machine's.
 Run by itself it prints this alone.
 """
-from contextlib import ExitStack
-from statistics import median
 from typing import NamedTuple
 
 import counts
 import jobs
 from lab import ROOT, Lab, pattern
-from rig import FOLDER, ROUNDS, SECONDS, machine, say
+from rig import FOLDER, ROUNDS, Seat, machine, say
 
 # At queue depth 1, where each operation pays for itself.
 JOBS = [job for job in jobs.JOBS if job.options.endswith("--iodepth=1")]
@@ -48,20 +46,18 @@ def boot(lab, name, plugin, **options):
                    lines=lines, files={KEY: pattern(64, 51)}, **options)
 
 
-def speed(bare, system, job):
-    """Medians of runs that take turns, one over the other."""
-    limit = f"--time_based --runtime={round(SECONDS * 1000)}ms"
-    runs = [[jobs.run(one, job, limit) for one in (bare, system)]
+def speed(bare, seat, job):
+    runs = [[jobs.run_in(one, job) for one in (seat, bare)]
             for _ in range(ROUNDS)]
-    return median(run[1] for run in runs) / median(run[0] for run in runs)
+    return jobs.ratio(*zip(*runs))
 
 
-def measure_one(bare, system, path):
+def measure_one(bare, seat, path):
     found = {}
     for job in JOBS:
         command = jobs.command(job, f"--io_size={counts.COUNTED * job.kib}k")
-        found[job.name] = {"path": path, "ratio": speed(bare, system, job),
-                           **counts.of_command(system, command)}
+        found[job.name] = {"path": path, "ratio": speed(bare, seat, job),
+                           **counts.of_command(seat.system, command)}
     return found
 
 
@@ -73,15 +69,12 @@ def path_of(system):
 
 def measure(lab):
     results = {}
-    with ExitStack() as stack:
-        bare = stack.enter_context(boot(lab, "bare", None, mode="plain"))
-        bare.guest.check(MOUNT)
+    with Seat(lambda: boot(lab, "bare", None, mode="plain"), MOUNT) as bare:
         for number, plugin in enumerate(PLUGINS):
             say(f"plug-ins: {plugin.name}")
-            with boot(lab, f"{number}", plugin) as system:
-                system.guest.check(MOUNT)
-                results[plugin.name] = measure_one(bare, system,
-                                                   path_of(system))
+            with Seat(lambda: boot(lab, f"{number}", plugin), MOUNT) as seat:
+                results[plugin.name] = measure_one(bare, seat,
+                                                   path_of(seat.system))
     return results
 
 

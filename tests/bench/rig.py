@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 from exits import Exits                                   # noqa: E402
 from lab import NEXT, config                              # noqa: E402
-from machine import BUILD                                 # noqa: E402
+from machine import BUILD, Trouble                       # noqa: E402
 from mkdisk import MIB, Partition                         # noqa: E402
 
 FOLDER = BUILD / "bench"
@@ -82,19 +82,40 @@ def machine(lab, name, keys, partitions, *, lines=None, **options):
         yield system
 
 
+class Seat:
+    """A machine that can be exchanged for a new one like it: the emulator's
+    drive has been seen to lose a command, and then all that come after."""
+
+    def __init__(self, boot, prepare):
+        self.boot, self.prepare = boot, prepare
+        self.stack = ExitStack()
+
+    def __enter__(self):
+        self.system = self.stack.enter_context(self.boot())
+        self.system.guest.check(self.prepare)
+        return self
+
+    def __exit__(self, *error):
+        return self.stack.__exit__(*error)
+
+    def exchange(self):
+        stalled = Trouble("it has stalled")
+        self.stack.__exit__(Trouble, stalled, None)
+        self.__enter__()
+
+
 @contextmanager
 def machines(lab, cpus):
     """All of MACHINES, side by side; one at a time has work to do."""
     say(f"boot three machines, CPUs: {cpus}")
     partitions = [*lab.partitions(), limit_program()]
-    with ExitStack() as stack:
-        def enter(name):
-            mode = "plain" if name == "bare" else "sluice"
-            return stack.enter_context(
-                machine(lab, f"{name}-{cpus}", MACHINES[name], partitions,
-                        mode=mode, cpus=cpus))
 
-        systems = dict(zip(MACHINES, at_once(enter, MACHINES)))
-        for system in systems.values():
-            system.guest.check(PREPARE)
-        yield systems
+    def boot(name):
+        mode = "plain" if name == "bare" else "sluice"
+        return machine(lab, f"{name}-{cpus}", MACHINES[name], partitions,
+                       mode=mode, cpus=cpus)
+
+    with ExitStack() as stack:
+        seats = [Seat(lambda name=name: boot(name), PREPARE)
+                 for name in MACHINES]
+        yield dict(zip(MACHINES, at_once(stack.enter_context, seats)))

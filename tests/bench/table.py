@@ -20,12 +20,11 @@ def line(name, *cells):
 
 def speed(results):
     yield line("I/O operations per second", "bare", "direct", "ratio",
-               "limit", "relayed", "ratio")
+               "relayed", "ratio")
     for job, found in results["speed"].items():
         iops, ratio = found["iops"], found["ratio"]
         yield line(job, f"{iops['bare']:.0f}", f"{iops['direct']:.0f}",
                    f"{ratio['direct']:.2f}",
-                   f"{results['limit']['ratio'][job]:.2f}",
                    f"{iops['relayed']:.0f}", f"{ratio['relayed']:.2f}")
 
 
@@ -92,16 +91,22 @@ def startup(results):
 
 def cost(results):
     found = results["limit"]
+    bare, direct = (1e6 / results["speed"][goals.QD1]["iops"][name]
+                    for name in ("bare", "direct"))
+    exit_us = found["exit_in_read_us"]
     yield (f"An exit that does nothing costs {found['exit_us']:.1f} us, and "
            f"{found['page_us']:.2f} us for each page that is")
-    yield (f"touched again; with a 4 KiB read after it "
-           f"{found['exit_in_read_us']:.1f} us. The limit is what one such")
-    yield "exit for each doorbell leaves of the bare machine's operations."
+    yield "touched again. Of a 4 KiB read at QD1, in us:"
+    yield line("  the bare machine's", f"{bare:.0f}")
+    yield line("  an exit that does nothing", f"{exit_us:.0f}")
+    yield line("  what Sluice does in it", f"{direct - bare - exit_us:.0f}")
 
 
 def judged(results):
-    yield f"{'Goals':<44}{'goal':>9}{'found':>9}"
+    yield "Exits that do nothing would leave the limit of the bare machine."
+    yield f"{'Goals':<44}{'goal':>9}{'found':>9}{'limit':>7}"
     for goal in goals.judge(results):
+        limit = "" if goal.limit is None else f"{goal.limit:.2f}"
         yield (f"{goal.name:<44}" + f"{goal.sign} {goal.bound:g}".rjust(9) +
-               f"{goal.found:>9.4g}  " +
+               f"{goal.found:>9.4g}{limit:>7}  " +
                ("reached" if goal.is_reached() else "missed"))
