@@ -125,7 +125,7 @@ static bool complete_direct(struct hub *hub, struct nvme_cqe *cqe)
 		return false;
 	if (head < sq->guest.size)
 		sq->device_head = head;
-	req = direct_take(sq, READ_ONCE(cqe->cid));
+	req = cid_take(sq, READ_ONCE(cqe->cid));
 	if (!req)
 		return false;
 	hub_leave_device(req);

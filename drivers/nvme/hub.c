@@ -49,7 +49,7 @@ static void enter_device(struct nvme_request *req)
 	WRITE_ONCE(hub->busy, hub->busy + 1);
 	/* Whoever works on a hub watches already: this does not wait. */
 	if (hub->is_direct)
-		direct_add(req);
+		cid_add(req);
 	else if (!__atomic_fetch_add(&hub->host->busy, 1, __ATOMIC_RELAXED))
 		irq_watch_get();
 }
@@ -123,10 +123,10 @@ static bool is_id_free(const struct nvme_request *req)
 {
 	struct sq *sq = req->sq;
 
-	if (!sq->is_direct || !direct_has(sq, req->sqe.cid))
+	if (!sq->is_direct || !cid_has(sq, req->sqe.cid))
 		return true;
 	hub_reap(sq->hub);
-	return !direct_has(sq, req->sqe.cid);
+	return !cid_has(sq, req->sqe.cid);
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hubs and their queues, and what is done to them: queue.c, hub.c, cq.c,
- * direct.c and dbbuf.c. Part of the model: read nvme.h first.
+ * Hubs and their queues, and what is done to them: queue.c, request.c, hub.c,
+ * cq.c, direct.c, cid.c and dbbuf.c. Part of the model: read nvme.h first.
  */
 #ifndef SLUICE_NVME_HUB_H
 #define SLUICE_NVME_HUB_H
@@ -123,6 +123,10 @@ struct hub *hub_get(struct nvme_host *host, u16 id);
 struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id);
 void hub_ref(struct hub *hub);
 void hub_put(struct hub *hub);
+/* Whoever may issue a command watches before it takes the lock: to begin to
+ * watch can mean waiting for other CPUs. Direct ones need no watch. */
+bool hub_enter(struct hub *hub);	/* takes the lock */
+void hub_leave(struct hub *hub, bool watches);	/* what that said */
 /* Next hub from *id on, referenced; *id is moved behind it. NULL: no more. */
 struct hub *hub_next(struct nvme_host *host, u32 *id);
 
@@ -134,7 +138,11 @@ void sq_retire(struct sq *sq);
 void hub_retire(struct hub *hub);
 struct sq *sq_find(struct hub *hub, u16 id);	/* hub->lock held */
 
-struct nvme_request *request_alloc(struct sq *sq);
+/* ---- request.c: hub->lock held -------------------------------------------- */
+
+/* Of a queue that is new: `count` of them. */
+void request_init(struct sq *sq, u32 count);
+struct nvme_request *request_alloc(struct sq *sq);	/* NULL: all in use */
 void request_free(struct nvme_request *req);
 
 /* ---- hub.c: hub->lock held ---------------------------------------------- */
@@ -195,14 +203,16 @@ void direct_open(struct hub *hub);
 /* When the hub leaves the tables, or never got there. */
 void direct_release(struct hub *hub);
 
+/* ---- cid.c: hub->lock held ------------------------------------------------ */
+
 /*
  * Commands at the device by their id: of a direct queue, the guest's own.
  * There may be one of an id, which is not there any more when it has been
  * completed and reaped.
  */
-void direct_add(struct nvme_request *req);
-struct nvme_request *direct_take(struct sq *sq, u16 cid);	/* or NULL */
-bool direct_has(struct sq *sq, u16 cid);
+void cid_add(struct nvme_request *req);
+struct nvme_request *cid_take(struct sq *sq, u16 cid);	/* or NULL */
+bool cid_has(struct sq *sq, u16 cid);
 
 /* ---- dbbuf.c --------------------------------------------------------------- */
 

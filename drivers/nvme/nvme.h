@@ -8,7 +8,8 @@
  * is one without a guest side.
  *
  * From a doorbell to a completion:
- *	regs.c		the guest's write, checked; finds the hub
+ *	regs.c		the guest's write, checked
+ *	doorbell.c	finds the hub, which does all that can be done now
  *	hub.c		fetch: copies each SQE once into a request
  *	command.c	decodes it
  *	dptr.c, sgl.c	walk its PRPs or SGL into the request's own pages
@@ -17,11 +18,11 @@
  *	admin.c		what Sluice itself does with an admin command
  *	hub.c		issue and kick
  *	cq.c		later reap and post
- * Beside it: queue.c (memory and tables of hubs and queues), ctrl.c (enable,
- * disable, reset), own.c (what Sluice asks the device), ns.c (namespaces),
- * dbbuf.c (doorbell buffers), feature.c and hmb.c (features), control.c and
- * report.c (control.h), run.c (all that crosses hubs), io.c and answer.c
- * (nvme_io.h), attach.c (PCI).
+ * Beside it: queue.c (memory and tables of hubs and queues), request.c and
+ * cid.c (requests of a queue), ctrl.c (enable, disable, reset), own.c (what
+ * Sluice asks the device), ns.c (namespaces), dbbuf.c (doorbell buffers),
+ * feature.c and hmb.c (features), control.c and report.c (control.h), run.c
+ * (all that crosses hubs), io.c and answer.c (nvme_io.h), attach.c (PCI).
  *
  * Every completion the guest sees rides on one that the device made, so that
  * Sluice never makes up an interrupt: what is answered without the device is
@@ -506,6 +507,11 @@ void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id);
 void ns_parse_guard(struct nvme_namespace *ns,
 		    const struct nvme_id_ns_nvm *id);
 
+/* ---- doorbell.c ------------------------------------------------------------------ */
+
+/* The guest has written it; the value is not yet checked. No lock held. */
+void doorbell_ring(struct nvme_host *host, u16 id, bool is_cq, u32 value);
+
 /* ---- run.c ------------------------------------------------------------------------ */
 
 enum run_work {
@@ -529,8 +535,6 @@ static inline void run_all(struct nvme_host *host)
 void run_poll(struct nvme_host *host);
 /* The one or the other, as there may be something to be found. */
 void run_exit(struct nvme_host *host);
-/* A guest's doorbell. */
-void run_doorbell(struct nvme_host *host, u16 id, bool is_cq, u32 value);
 void run_listen(void);
 /* Any lock may be held in the following. */
 void run_release(struct nvme_request *req);	/* into the inbox */

@@ -67,41 +67,6 @@ struct hub *hub_alloc_direct(struct nvme_host *host, u16 id,
 	return hub;
 }
 
-/* The last to be freed is the first to be taken: its memory is at hand. */
-static void push_free(struct nvme_request *req)
-{
-	req->next = req->sq->free;
-	req->sq->free = req->slot + 1;
-	req->sq->free_count++;
-}
-
-static struct nvme_request *pop_free(struct sq *sq)
-{
-	struct nvme_request *req;
-
-	if (!sq->free)
-		return NULL;
-	req = &sq->slots[sq->free - 1];
-	sq->free = req->next;
-	sq->free_count--;
-	return req;
-}
-
-static void init_slots(struct sq *sq, u32 count)
-{
-	sq->slot_count = count;
-	sq->guest_slots = count > 2 * NVME_HOST_SLOTS ?
-		count - NVME_HOST_SLOTS : count;
-	for (u32 i = count; i--;) {
-		struct nvme_request *req = &sq->slots[i];
-
-		list_init(&req->node);
-		req->sq = sq;
-		req->slot = i;
-		push_free(req);
-	}
-}
-
 static struct sq *alloc_sq(u32 slot_count, u32 shadow_size)
 {
 	size_t size = sizeof(struct sq) +
@@ -119,7 +84,7 @@ static struct sq *alloc_sq(u32 slot_count, u32 shadow_size)
 		return NULL;
 	}
 	list_init(&sq->node);
-	init_slots(sq, slot_count);
+	request_init(sq, slot_count);
 	return sq;
 }
 
@@ -236,6 +201,23 @@ struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id)
 	return hub;
 }
 
+bool hub_enter(struct hub *hub)
+{
+	bool watches = !hub->is_direct;
+
+	if (watches)
+		irq_watch_get();
+	lock_acquire(&hub->lock);
+	return watches;
+}
+
+void hub_leave(struct hub *hub, bool watches)
+{
+	lock_release(&hub->lock);
+	if (watches)
+		irq_watch_put();
+}
+
 static void set_hub(struct nvme_host *host, u16 id, struct hub *hub)
 {
 	u64 *word = &host->hub_bits[id / 64], bit = 1ull << id % 64;
@@ -332,7 +314,7 @@ static void drop_request(struct nvme_request *req)
 		return;
 	if (req->owner == OWNER_DEVICE) {
 		if (req->sq->is_direct)
-			direct_take(req->sq, req->sqe.cid);
+			cid_take(req->sq, req->sqe.cid);
 		hub_leave_device(req);
 	}
 	if (req->own)
@@ -403,43 +385,4 @@ void hub_retire(struct hub *hub)
 		irq_watch_put();
 	lock_release(&hub->lock);
 	hub_put(hub);
-}
-
-/* ---- Requests ---------------------------------------------------------------- */
-
-HOT struct nvme_request *request_alloc(struct sq *sq)
-{
-	const size_t first = offsetof(struct nvme_request, stage);
-	const size_t last = offsetof(struct nvme_request, has_private);
-	struct nvme_request *req = pop_free(sq);
-
-	if (!req)
-		return NULL;
-	ASSERT(req->owner == OWNER_NONE);
-	memset((u8 *)req + first, 0, last + 1 - first);
-	req->owner = OWNER_HUB;
-	return req;
-}
-
-static __attribute__((noinline)) void free_holdings(struct nvme_request *req)
-{
-	dptr_release(req);
-	hub_put(req->new_hub);
-	sq_free(req->new_sq);
-}
-
-HOT void request_free(struct nvme_request *req)
-{
-	struct sq *sq = req->sq;
-
-	ASSERT(req->owner == OWNER_HUB || req->owner == OWNER_LOST);
-	if (dptr_has_pages(&req->data) || req->new_hub || req->new_sq)
-		free_holdings(req);
-	dptr_forget(&req->data);
-	if (req->has_place)
-		sq->hub->place_count--;
-	if (!req->own && req->owner == OWNER_HUB)
-		sq->guest_used--;
-	req->owner = OWNER_NONE;
-	push_free(req);
 }

@@ -197,7 +197,7 @@ static HOT void write_doorbell(struct nvme_host *host, u64 offset, u16 value)
 		return;
 	WRITE_ONCE(host->doorbells[index / 2][index & 1], value);
 	if (ctrl_is_ready(host))
-		run_doorbell(host, index / 2, index & 1, value);
+		doorbell_ring(host, index / 2, index & 1, value);
 }
 
 /* Undefined (3.1.24); a driver that does it gets its own value. */
