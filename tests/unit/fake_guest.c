@@ -270,3 +270,17 @@ const char *guest_list(u32 target, void *page)
 	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
 	return (char *)page + sizeof(struct control_answer);
 }
+
+u16 guest_order(u32 target, const char *text, void *page)
+{
+	struct nvme_sqe sqe = {
+		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
+		.cdw12 = CONTROL_MAGIC,
+		.cdw13 = CONTROL_VERSION << 16 | target,
+		.cdw14 = (u32)strlen(text),
+	};
+
+	strcpy(page, text);
+	guest_set_prps(&sqe, page, CONTROL_DATA_MAX);
+	return guest_run(&guest.admin, &sqe, NULL);
+}

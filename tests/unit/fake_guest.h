@@ -63,8 +63,10 @@ void guest_idle(u32 ticks);
 u16 guest_run(struct guest_sq *sq, struct nvme_sqe *sqe, u32 *result);
 u16 guest_admin(u8 opcode, u32 nsid, u32 cdw10, u32 cdw11, void *data);
 
-/* A plug-in's list (control.h), in `page` until its next use. */
+/* A plug-in's list (control.h), in `page` until its next use; and an order to
+ * it, by way of `page`. */
 const char *guest_list(u32 target, void *page);
+u16 guest_order(u32 target, const char *text, void *page);
 
 /* PRPs for a buffer of guest RAM, list pages as needed. */
 void guest_set_prps(struct nvme_sqe *sqe, void *data, u64 size);

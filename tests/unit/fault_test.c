@@ -2,7 +2,6 @@
 /* The fault plug-in in the driver as it is. */
 #include <string.h>
 
-#include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
 #include "fake_log.h"
@@ -398,16 +397,8 @@ TEST(a_reset_while_commands_are_delayed_leaves_nothing)
 
 static u16 order(const char *text)
 {
-	struct nvme_sqe sqe = {
-		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
-		.cdw12 = CONTROL_MAGIC, .cdw13 = CONTROL_VERSION << 16 | 1,
-		.cdw14 = (u32)strlen(text),
-	};
-	u16 status;
+	u16 status = guest_order(1, text, buffer);
 
-	guest_set_prps(&sqe, buffer, CONTROL_DATA_MAX);
-	strcpy((char *)buffer, text);
-	status = guest_run(&guest.admin, &sqe, NULL);
 	memset(buffer, 0x5a, 65536);
 	return status;
 }

@@ -2,7 +2,6 @@
 /* Host requests of an interceptor above an overlay, and the overlay's own. */
 #include <string.h>
 
-#include "control.h"
 #include "fake_double.h"
 #include "fake_guest.h"
 #include "fake_log.h"
@@ -103,15 +102,7 @@ static u16 change(void *interceptor, const struct nvme_io_host_data *data)
 
 static void commit(u32 target)
 {
-	struct nvme_sqe sqe = {
-		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
-		.cdw12 = CONTROL_MAGIC, .cdw14 = strlen("commit"),
-		.cdw13 = CONTROL_VERSION << 16 | target,
-	};
-
-	guest_set_prps(&sqe, buffer, CONTROL_DATA_MAX);
-	strcpy((char *)buffer, "commit");
-	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
+	CHECK_EQ(guest_order(target, "commit", buffer), 0);
 	for (u32 i = 0; !fake_log_has(": committed"); i++) {
 		CHECK(i < 1000);
 		guest_idle(10);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bits.h"
-#include "control.h"
 #include "fake_gpt.h"
 #include "fake_guest.h"
 #include "fake_log.h"
@@ -335,16 +334,7 @@ TEST(a_reset_of_the_controller_keeps_what_was_written)
 
 static void order(const char *text)
 {
-	struct nvme_sqe sqe = {
-		.opcode = CONTROL_ORDER, .cdw10 = CONTROL_DATA_MAX / 4,
-		.cdw12 = CONTROL_MAGIC,
-		.cdw13 = CONTROL_VERSION << 16 | OVERLAY,
-		.cdw14 = (u32)strlen(text),
-	};
-
-	guest_set_prps(&sqe, buffer, CONTROL_DATA_MAX);
-	strcpy((char *)buffer, text);
-	CHECK_EQ(guest_run(&guest.admin, &sqe, NULL), 0);
+	CHECK_EQ(guest_order(OVERLAY, text, buffer), 0);
 }
 
 static void wait_for(const char *line)
