@@ -81,7 +81,7 @@ void pci_config_write(struct pci_device *device, u16 offset, unsigned size,
 gpa_t pci_bar_base(struct pci_device *device, unsigned index);
 
 /* Size of a memory BAR, found by sizing it: decode is off for the moment.
- * 0 when not implemented. */
+ * 0: there is no such one. */
 u64 pci_bar_size(struct pci_device *device, unsigned index);
 
 /* Offset of a capability (standard or, above 100h, extended); 0: none. */
