@@ -74,6 +74,18 @@ def find_program(name):
     return path
 
 
+def copy_programs(names, folder):
+    """To `folder`, with what the dynamic linker loads for them in lib/."""
+    (folder / "lib").mkdir(parents=True, exist_ok=True)
+    for program in map(find_program, names):
+        place = folder / Path(program).name
+        place.write_bytes(Path(program).read_bytes())
+        place.chmod(0o755)
+        for path in shared_objects(program):
+            (folder / "lib" / Path(path).name).write_bytes(
+                Path(path).read_bytes())
+
+
 def load_order(modules, wanted):
     """The files of `wanted` modules, dependencies first. A module that is not
     there is built into the kernel."""

@@ -180,14 +180,7 @@ class Lab:
 
 def make_tools(image):
     folder = image.parent / "tools"
-    (folder / "lib").mkdir(parents=True, exist_ok=True)
-    for program in map(initramfs.find_program, ("fio", "sgdisk")):
-        place = folder / Path(program).name
-        place.write_bytes(Path(program).read_bytes())
-        place.chmod(0o755)
-        for path in initramfs.shared_objects(program):
-            (folder / "lib" / Path(path).name).write_bytes(
-                Path(path).read_bytes())
+    initramfs.copy_programs(("fio", "sgdisk"), folder)
     for name in ("sweep", "kexec"):
         subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra",
                         "-Werror", HERE / f"{name}.c", "-o", folder / name],

@@ -5,7 +5,6 @@ which asks for a passphrase."""
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import initramfs
 import kernel
@@ -59,14 +58,7 @@ def make_tools(image):
     """ext4 with cryptsetup, fio, what they need, dm-crypt's modules, and the
     program that looks at its registers."""
     folder = image.parent / "crypt-tools"
-    (folder / "lib").mkdir(parents=True, exist_ok=True)
-    for program in map(initramfs.find_program, PROGRAMS):
-        place = folder / Path(program).name
-        place.write_bytes(Path(program).read_bytes())
-        place.chmod(0o755)
-        for path in initramfs.shared_objects(program):
-            (folder / "lib" / Path(path).name).write_bytes(
-                Path(path).read_bytes())
+    initramfs.copy_programs(PROGRAMS, folder)
     modules = kernel.fetch("cloud-amd64").modules
     for number, path in enumerate(initramfs.load_order(modules, MODULES)):
         (folder / f"{number:02}-{path.name}").write_bytes(path.read_bytes())
