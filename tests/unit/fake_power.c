@@ -393,38 +393,22 @@ void nvme_io_start_fetching_g_reqs(struct nvme_host *host)
 	host->has_started = true;
 }
 
-static void say(const char *format, va_list args)
+void nvme_io_log(struct nvme_host *host, enum nvme_io_log_level level,
+		 const char *format, ...)
 {
 	char line[256];
+	va_list args;
 
+	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
 	fprintf(stderr, "%s\n", line);
 	power_host.said(line);
 }
 
-void nvme_io_log(struct nvme_host *host, enum nvme_io_log_level level,
-		 const char *format, ...)
-{
-	va_list args;
-
-	(void)host;
-	(void)level;
-	va_start(args, format);
-	say(format, args);
-	va_end(args);
-}
-
 void nvme_io_log_limited(struct nvme_host *host, enum nvme_io_log_level level,
 			 const char *format, ...)
-{
-	va_list args;
-
-	(void)host;
-	(void)level;
-	va_start(args, format);
-	say(format, args);
-	va_end(args);
-}
+	__attribute__((alias("nvme_io_log")));
 
 extern const struct nvme_io_plugin *const __start_nvme_io_plugins[];
 

@@ -108,7 +108,8 @@ TEST(a_rule_by_number_holds_for_a_partition_that_comes)
 	CHECK_EQ(read_blocks(1, 100), PASSED);
 }
 
-TEST(a_table_on_an_empty_disk_is_found_whatever_is_written_first)
+/* The disk that was empty when the guest started has a table now. */
+static struct fake_gpt start_with_empty_disk(void)
 {
 	struct fake_gpt gpt = {
 		.block_size = 512, .lba_count = 300,
@@ -118,6 +119,12 @@ TEST(a_table_on_an_empty_disk_is_found_whatever_is_written_first)
 	gpt.disk = gated_host.namespaces[1].disk;
 	fake_gpt_init(&gpt);
 	fake_gpt_add(&gpt, 0, &secret);
+	return gpt;
+}
+
+TEST(a_table_on_an_empty_disk_is_found_whatever_is_written_first)
+{
+	start_with_empty_disk();
 	write_blocks(2, 2, 297);
 	CHECK_EQ(reads_of(2, SECRET_LBA), 0);
 	write_blocks(2, 1, 1);
@@ -126,14 +133,8 @@ TEST(a_table_on_an_empty_disk_is_found_whatever_is_written_first)
 
 TEST(a_backup_alone_is_found_on_an_empty_disk_and_holds_when_both_do)
 {
-	struct fake_gpt gpt = {
-		.block_size = 512, .lba_count = 300,
-	};
+	struct fake_gpt gpt = start_with_empty_disk();
 
-	gated_start_with(RULE);
-	gpt.disk = gated_host.namespaces[1].disk;
-	fake_gpt_init(&gpt);
-	fake_gpt_add(&gpt, 0, &secret);
 	fake_gpt_header(&gpt, false)->signature[0] ^= 1;
 	write_blocks(2, 299, 1);
 	CHECK(reads_of(2, SECRET_LBA) > 0);
