@@ -7,20 +7,22 @@
 #include <errno.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "gmem.h"
 #include "nvme.h"
 #include "page.h"
 
 #define LIST_ENTRIES (PAGE_SIZE / sizeof(u64))
-#define CHUNK 32	/* entries of the guest's list copied at a time */
 
 struct walk {
 	struct nvme_host *host;
 	struct dptr *data;
 	u64 page_size;		/* of the guest */
 	u64 left;		/* bytes not yet placed */
-	u32 filled;		/* pages placed */
-	u64 run, run_size;	/* of them the last, not yet checked */
+	u64 *slot, *last_slot;	/* of the device's PRPs: that of the next page,
+				 * and the last before another list */
+	u32 next_list;
+	u64 run, run_size;	/* pages placed last, not yet checked */
 };
 
 static COLD void tell_unsafe(struct nvme_host *host, u64 address, u64 size)
@@ -59,7 +61,8 @@ HOT bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
 static u64 *list_entry(const struct dptr *data, u32 index)
 {
 	u32 entry = index - 1;
-	u32 list = data->list_count == 1 ? 0 : MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
+	u32 list = data->list_count == 1 ? 0 :
+		MIN(entry / (LIST_ENTRIES - 1), data->list_count - 1);
 
 	return (u64 *)data->lists[list] + entry - list * (LIST_ENTRIES - 1);
 }
@@ -69,16 +72,6 @@ static u64 page_at(const struct dptr *data, u32 index)
 	if (!index)
 		return align_down(data->prp1, PAGE_SIZE);
 	return data->list_count ? *list_entry(data, index) : data->prp2;
-}
-
-static void set_page(struct dptr *data, u32 index, u64 address)
-{
-	if (!index)
-		data->prp1 = address;
-	else if (data->list_count)
-		*list_entry(data, index) = address;
-	else
-		data->prp2 = address;
 }
 
 static u32 lists_for(const struct nvme_request *req)
@@ -185,13 +178,35 @@ static u16 check_run(const struct walk *walk)
 		NVME_SC_SUCCESS : NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
 }
 
-/* One entry of the guest: at most one of its pages. Those that follow each
- * other in memory are checked together. Inline: a transfer has many. */
-static inline u16 add_page(struct walk *walk, u64 address)
+/* The PRPs are full, or this list is but for the pointer to the next. */
+static void begin_list(struct walk *walk)
 {
-	u64 size = MIN(walk->left, walk->page_size -
-		       (address & (walk->page_size - 1)));
-	u32 count = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
+	struct dptr *data = walk->data;
+	u32 list = walk->next_list++;
+
+	if (!data->list_count) {
+		walk->slot = walk->last_slot = &data->prp2;
+		return;
+	}
+	walk->slot = (u64 *)data->lists[list];
+	walk->last_slot = walk->slot + LIST_ENTRIES -
+		(list + 1 < data->list_count ? 2 : 1);
+}
+
+static inline void place(struct walk *walk, u64 address)
+{
+	*walk->slot = address;
+	if (walk->slot != walk->last_slot)
+		walk->slot++;
+	else if (walk->left)
+		begin_list(walk);
+}
+
+/* At most one page of the guest's. Those that follow each other in memory are
+ * checked together. Inline: a transfer has many. */
+static inline u16 add_page(struct walk *walk, u64 address, u64 size)
+{
+	u64 left = (address & PAGE_MASK) + size;
 	u16 status = NVME_SC_SUCCESS;
 
 	if (address != walk->run + walk->run_size) {
@@ -200,33 +215,38 @@ static inline u16 add_page(struct walk *walk, u64 address)
 		walk->run_size = 0;
 	}
 	walk->run_size += size;
+	for (; left > PAGE_SIZE; left -= PAGE_SIZE) {
+		place(walk, address);
+		address = align_down(address, PAGE_SIZE) + PAGE_SIZE;
+	}
 	walk->left -= size;
-	/* By count: after the last page of all the address is 0 again. */
-	for (; count; count--, address = align_down(address, PAGE_SIZE) +
-	     PAGE_SIZE)
-		set_page(walk->data, walk->filled++, address);
+	place(walk, address);
 	return status;
 }
 
 /*
- * `count` entries from `*list` on, up to the end of its page. The last is a
- * pointer to the next list only when more than a page of data remains (4.3).
+ * `count` entries from `*list` on, up to the end of its page, each read once.
+ * The last is a pointer to the next list only when more than a page of data
+ * remains (4.3).
  */
 static u16 add_entries(struct walk *walk, u64 *list, u32 count, bool is_end)
 {
-	u64 entries[CHUNK];
+	const u64 *entries = gmem_map(gpa(*list), count * sizeof(u64));
 	u16 status = NVME_SC_SUCCESS;
 
-	if (gmem_read(entries, gpa(*list), count * sizeof(u64)))
+	if (!entries)
 		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
 	*list += count * sizeof(u64);
 	for (u32 i = 0; i < count && walk->left && !status; i++) {
-		if (!is_aligned(entries[i], walk->page_size))
+		u64 entry = READ_ONCE(entries[i]);
+
+		if (!is_aligned(entry, walk->page_size))
 			return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
 		if (is_end && i == count - 1 && walk->left > walk->page_size)
-			*list = entries[i];
+			*list = entry;
 		else
-			status = add_page(walk, entries[i]);
+			status = add_page(walk, entry, MIN(walk->left,
+							   walk->page_size));
 	}
 	return status;
 }
@@ -243,7 +263,7 @@ static u16 add_list(struct walk *walk, u64 list)
 			       (list & (walk->page_size - 1))) / sizeof(u64);
 		u64 pages = (walk->left + walk->page_size - 1) /
 			walk->page_size;
-		u32 count = MIN(MIN(in_page, pages), CHUNK);
+		u32 count = MIN(in_page, pages);
 
 		status = add_entries(walk, &list, count, count == in_page);
 	}
@@ -263,14 +283,16 @@ static u16 walk_entries(struct walk *walk, const struct nvme_sqe *sqe)
 {
 	u16 status;
 
-	status = add_page(walk, sqe->prp1);
+	status = add_page(walk, sqe->prp1, MIN(walk->left, walk->page_size -
+					       (sqe->prp1 &
+						(walk->page_size - 1))));
 	if (status || !walk->left)
 		return status;
 	if (walk->left > walk->page_size)
 		return add_list(walk, sqe->prp2);
 	if (!is_aligned(sqe->prp2, walk->page_size))
 		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	return add_page(walk, sqe->prp2);
+	return add_page(walk, sqe->prp2, walk->left);
 }
 
 static u16 walk_prps(struct nvme_request *req)
@@ -279,6 +301,7 @@ static u16 walk_prps(struct nvme_request *req)
 	struct walk walk = {
 		.host = host, .data = &req->data, .left = req->data.size,
 		.page_size = 1ull << host->page_shift,
+		.slot = &req->data.prp1, .last_slot = &req->data.prp1,
 	};
 	u16 status;
 
