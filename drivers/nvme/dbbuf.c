@@ -71,16 +71,41 @@ static void bind(struct dbbuf *dbbuf, const struct nvme_host *host, u16 id,
 	dbbuf->seen = read_word(dbbuf);
 }
 
+static bool tell(struct dbbuf *dbbuf, u32 event)
+{
+	if (!dbbuf->event || dbbuf->told == event)
+		return false;
+	dbbuf->told = event;
+	/* Before the next read_word(): the driver writes its word and then
+	 * looks here, so that one of the two sees the other (7.13). */
+	__atomic_store_n(dbbuf->event, event, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+static u32 head_event(const struct hub *hub, bool is_needed)
+{
+	u32 head = hub->guest.head;
+
+	if (is_needed)
+		return head;
+	return head ? head - 1 : hub->guest.size - 1;
+}
+
+/* A new queue is told at once: what stands there is of an older one. */
 void dbbuf_add_sq(struct sq *sq)
 {
-	if (sq->guest.size)
-		bind(&sq->dbbuf, sq->hub->host, sq->id, false);
+	if (!sq->guest.size)
+		return;
+	bind(&sq->dbbuf, sq->hub->host, sq->id, false);
+	tell(&sq->dbbuf, sq->guest.tail);
 }
 
 void dbbuf_add_hub(struct hub *hub)
 {
-	if (hub->guest.size)
-		bind(&hub->dbbuf, hub->host, hub->id, true);
+	if (!hub->guest.size)
+		return;
+	bind(&hub->dbbuf, hub->host, hub->id, true);
+	tell(&hub->dbbuf, head_event(hub, false));
 }
 
 /* ---- What the guest has written ------------------------------------------------------ */
@@ -127,17 +152,6 @@ static bool read_tail(struct sq *sq)
 
 /* ---- What it is told ---------------------------------------------------------------------- */
 
-static bool tell(struct dbbuf *dbbuf, u32 event)
-{
-	if (!dbbuf->event || dbbuf->told == event)
-		return false;
-	dbbuf->told = event;
-	/* Before the next read_word(): the driver writes its word and then
-	 * looks here, so that one of the two sees the other (7.13). */
-	__atomic_store_n(dbbuf->event, event, __ATOMIC_SEQ_CST);
-	return true;
-}
-
 /* Of a queue that is half full: is there something that only goes on when
  * the guest has read more of it? */
 static bool needs_head(const struct hub *hub)
@@ -154,15 +168,6 @@ static bool needs_head(const struct hub *hub)
 		count += sq->slot_count - sq->free_count;
 	}
 	return count >= ring->size - 1 || !list_is_empty(&hub->waiting);
-}
-
-static u32 head_event(const struct hub *hub, bool is_needed)
-{
-	u32 head = hub->guest.head;
-
-	if (is_needed)
-		return head;
-	return head ? head - 1 : hub->guest.size - 1;
 }
 
 /* True: there is news. */

@@ -244,6 +244,21 @@ TEST(queues_are_known_whether_made_before_or_after)
 	CHECK(!fake_log_has("cq1: head"));
 }
 
+TEST(a_new_queue_has_events_of_its_own)
+{
+	start(8, 8);
+	run(3);
+	CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_SQ, 1), 0);
+	CHECK_EQ(guest_delete(NVME_ADMIN_DELETE_CQ, 1), 0);
+	CHECK_EQ(events[2], 3);
+	words[2] = words[3] = 0;
+	make_queues(8, 8);
+	CHECK_EQ(events[2], 0);
+	CHECK_EQ(events[3], 7);
+	run(3);
+	CHECK_EQ(ring_count[0], 2);
+}
+
 TEST(a_driver_that_gives_its_pages_again_is_told_everything_again)
 {
 	start(16, 16);
