@@ -434,7 +434,7 @@ void nvme_io_set_sender(struct nvme_io_descriptor *desc,
  * a PRP list at pagebuf_arr_phys; the array must not cross a page boundary,
  * and has to stay, as the pages have, until the callback.
  * first_page_offset: bytes into the first page, a multiple of 4. Non-zero:
- * accepted; zero: does not fit the transfer.
+ * accepted; zero: does not fit the transfer, and submitting it is refused.
  */
 u8 nvme_io_set_phys_buffers(struct nvme_host *host,
 			    struct nvme_io_descriptor *desc,

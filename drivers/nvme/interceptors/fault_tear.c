@@ -53,10 +53,10 @@ static bool write(struct fault *fault, const struct nvme_io_command *cmd,
 		return false;
 	nvme_io_set_sender(desc, &fault->interceptor);
 	fault->torn_blocks += n_lbas;
-	return nvme_io_set_phys_buffers(fault->host, desc, fault->list,
-						fault->list_phys, PIECE_PAGES,
-						0) &&
-	       nvme_io_submit(fault->host, desc, NVME_IO_WRITE, written, fault);
+	/* What does not fit is refused when it is submitted. */
+	nvme_io_set_phys_buffers(fault->host, desc, fault->list,
+				 fault->list_phys, PIECE_PAGES, 0);
+	return nvme_io_submit(fault->host, desc, NVME_IO_WRITE, written, fault);
 }
 
 static void next_piece(struct fault *fault)

@@ -136,11 +136,11 @@ static bool write_run(struct overlay_volume *volume, u64 chunk, u32 block,
 		return false;
 	nvme_io_set_sender(desc, &overlay->interceptor);
 	overlay->list[0] = data;
-	return nvme_io_set_phys_buffers(overlay->host, desc,
-						overlay->list,
-						overlay->list_phys, 1,
-						block * volume->lba_size) &&
-	       submit(volume, desc, NVME_IO_WRITE);
+	/* What does not fit is refused when it is submitted. */
+	nvme_io_set_phys_buffers(overlay->host, desc, overlay->list,
+				 overlay->list_phys, 1,
+				 block * volume->lba_size);
+	return submit(volume, desc, NVME_IO_WRITE);
 }
 
 /* Blocks of one kind of the chunk at the cursor; the base's are passed. */
