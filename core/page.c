@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "bits.h"
 #include "lock.h"
 #include "log.h"
@@ -27,7 +28,8 @@ static void set_used(size_t page, size_t count, bool on)
 		ASSERT(is_used(i) != on);
 		used[i / 8] ^= 1u << i % 8;
 	}
-	free_count = on ? free_count - count : free_count + count;
+	WRITE_ONCE(free_count,
+		   on ? free_count - count : free_count + count);
 }
 
 int page_init(u64 base, u64 size)
@@ -116,5 +118,5 @@ void *page_pointer(hpa_t address)
 
 size_t page_free_count(void)
 {
-	return free_count;
+	return READ_ONCE(free_count);
 }

@@ -197,7 +197,12 @@ hpa_t page_hpa(const void *memory)
 
 size_t page_free_count(void)
 {
-	return fake_machine.sluice_page_limit - fake_machine.sluice_pages;
+	size_t used;
+
+	pthread_mutex_lock(&memory_lock);
+	used = fake_machine.sluice_pages;
+	pthread_mutex_unlock(&memory_lock);
+	return fake_machine.sluice_page_limit - used;
 }
 
 /* ---- Clock, policy, interrupts -------------------------------------------------- */
