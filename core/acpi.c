@@ -101,8 +101,9 @@ void acpi_init(u64 address)
 	root.table = NULL;
 	if (rsdp)
 		find_root(rsdp, address);
-	if (address && !root.table)
-		log_warn("acpi: no usable tables at %#llx",
+	if (!root.table)
+		log_warn("acpi: no usable tables at %#llx: no IOMMU is found, "
+			 "no sleep register watched",
 			 (unsigned long long)address);
 }
 

@@ -10,7 +10,8 @@
 #include "spec/acpi.h"
 #include "types.h"
 
-/* `rsdp` as in struct boot_info; 0: none. Logs what is wrong with it. */
+/* `rsdp` as in struct boot_info; 0: none. Logs what is wrong with it
+ * and what follows. */
 void acpi_init(u64 rsdp);
 
 /*

@@ -121,7 +121,8 @@ def digest(size=None):
 
 @pytest.mark.skipif(bochs.why_not(), reason=str(bochs.why_not()))
 def test_linux_uses_a_drive():
-    """One CPU and a PIC: the firmware has no ACPI tables."""
+    """One CPU and a PIC: the firmware has no ACPI tables, and Sluice says
+    what that means."""
     assert TEST_SLUICE.exists(), f"no {TEST_SLUICE}: run make system"
     name = f"linux-{bochs.INTEL}-1"
     disk = linux_disk(name, TEST_SLUICE, DRIVE,
@@ -130,6 +131,8 @@ def test_linux_uses_a_drive():
     lines = said(run.console)
     exits = [line for line in lines if line.startswith("{")]
     assert "Intel VMX, 1 CPUs" in run.log, run.tail()
+    assert "acpi: no usable tables at 0: no IOMMU is found, no" in run.log
+    assert "pci: no MCFG, config space through ports" in run.log
     assert [line for line in lines if line not in exits] == [
         "cpus: 1", "with a hypervisor's flags: 0", "open: 1984",
         "readonly: 1024", "hidden: 928", "written: 0", "written: 1",
