@@ -6,6 +6,7 @@
 #include "../../core/x86/mtrr.h"
 #include "../../core/x86/slat.h"
 #include "../../core/x86/vmx.h"
+#include "fake_log.h"
 #include "fake_panic.h"
 #include "fake_vmx.h"
 #include "page.h"
@@ -239,6 +240,20 @@ TEST(what_only_a_mistake_of_ours_brings_about_is_a_panic)
 	CHECK_PANICS(misconfigure);
 	CHECK_PANICS(exit_for_nothing);
 	CHECK_PANICS(enter_badly);
+}
+
+TEST(a_refused_entry_leaves_the_vmcs_in_the_log)
+{
+	fake_vmx_start();
+	fake.vmcs[VMCS_SELECTOR(VMCS_CS)] = 0xf000;
+	fake.vmcs[VMCS_BASE(VMCS_CS)] = 0xffff0000;
+	fake.vmcs[VMCS_LIMIT(VMCS_CS)] = 0xffff;
+	fake.vmcs[VMCS_RIGHTS(VMCS_CS)] = 0x9b;
+	CHECK_PANICS(enter_badly);
+	CHECK(fake_log_has("vmcs: REASON                 0x80000021\n"));
+	CHECK(fake_log_has("vmcs: GUEST_CR3              0x5000\n"));
+	CHECK(fake_log_has("vmcs: CS   0xf000 base 0xffff0000 limit 0xffff "
+			   "rights 0x9b\n"));
 }
 
 TEST(a_task_switch_fails_as_one_to_an_invalid_tss)
