@@ -9,9 +9,10 @@
  *	make INTERCEPTORS="gate trace mine"
  *	make INTERCEPTORS="gate /home/me/mine.c"
  *
- * or from a folder of its own, with a test beside it: tests/example.
+ * or from a folder of its own, with a test beside it (tests/example), and
+ * takes part when sluice.conf lists it, or has no such line:
  *
- * and takes part when sluice.conf lists it:  chain = gate, mine
+ *	chain = gate, mine
  *
  * The life of a plug-in:
  *
@@ -148,7 +149,7 @@ struct nvme_io_range {
 	u64 lba_start;
 };
 
-/* Copy source range, taken from either descriptor format (6.x Copy). */
+/* Copy source range (NVMe 2.0), taken from either descriptor format. */
 struct nvme_io_copy_source {
 	u64 lba_start;
 	u32 n_lbas;
@@ -630,9 +631,9 @@ void nvme_io_find(struct nvme_host *host, struct nvme_io_search *search);
 
 /*
  * In configure() only: the content of the file that this line of sluice.conf
- * names with a word key-file=, or the key that passphrase= names, opened: by
- * the loader. It is given once and then wiped. Returns its size, at most size_max; 0: the line names none, or it is
- * longer.
+ * names with a word key-file=, or the key in the file that passphrase= names,
+ * opened by the loader. It is given once and then wiped. Returns its size, at
+ * most size_max; 0: the line names none, or it is longer.
  */
 size_t nvme_io_take_secret(u32 line, void *to, size_t size_max);
 
