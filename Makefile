@@ -338,7 +338,7 @@ PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 # These are machines beside fake_machine.c, never both.
-FAKES := $(filter-out %fake_iommu.c %fake_pci.c %fake_svm.c %fake_vmx.c,\
+FAKES := $(filter-out $(addprefix %fake_,cpus.c iommu.c pci.c svm.c vmx.c),\
 	$(wildcard tests/unit/fake_*.c))
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/host/%,\
@@ -383,7 +383,8 @@ vmx_test_EXTRA = $(call host_fakes,panic vmx) $(call host_core,\
 	x86/vmx x86/vmx_control x86/vmx_dump \
 	x86/vmx_event x86/vmx_hide x86/vmx_state x86/vmx_timer)
 vmx_event_test_EXTRA = $(vmx_test_EXTRA)
-startup_threads_test_EXTRA = $(call host_core,x86/apic x86/apic_page x86/smp)
+startup_threads_test_EXTRA = $(call host_fakes,cpus) \
+	$(call host_core,x86/apic x86/apic_page x86/smp)
 partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
