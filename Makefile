@@ -338,7 +338,7 @@ PURE := $(wildcard boot/config.c boot/image.c boot/last_words.c boot/ram.c \
 	core/x86/insn_emulate.c \
 	drivers/*.c drivers/nvme/*.c)
 # These are machines beside fake_machine.c, never both.
-MACHINES := cpus iommu pci smp svm vmx
+MACHINES := apic cpus iommu pci smp svm vmx
 FAKES := $(filter-out $(MACHINES:%=tests/unit/fake_%.c),\
 	$(wildcard tests/unit/fake_*.c))
 HOST_OBJECTS := $(patsubst %.c,$(B)/host/%.o,$(PURE) $(FAKES))
@@ -373,12 +373,14 @@ cpu_test_EXTRA = $(page_test_EXTRA) $(call host_core,x86/cpu)
 slat_test_EXTRA = $(call host_core,x86/slat x86/pagetable)
 paging_test_EXTRA = $(page_test_EXTRA) \
 	$(call host_core,x86/paging x86/pagetable)
-$(foreach name,pagetable mtrr linear apic irq emulate vt,\
+$(foreach name,pagetable mtrr linear irq emulate vt,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
 svm_test_EXTRA = $(call host_fakes,svm) $(call host_core,\
 	x86/svm x86/svm_event x86/svm_hide x86/svm_redirect \
 	x86/svm_state x86/svm_step x86/segment)
 svm_event_test_EXTRA = $(svm_test_EXTRA)
+apic_test_EXTRA = $(call host_fakes,apic) $(call host_core,x86/apic)
+apic_command_test_EXTRA = $(apic_test_EXTRA)
 smp_test_EXTRA = $(call host_fakes,smp) $(call host_core,x86/smp)
 smp_startup_test_EXTRA = $(smp_test_EXTRA)
 insn_oracle_test_EXTRA = $(B)/host/tests/unit/insn_trial.o
