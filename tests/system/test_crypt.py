@@ -185,7 +185,8 @@ def disks(lab):
     return Disks(lab)
 
 
-def test_dm_crypt_and_crypt_read_each_other(disks):
+def write_under_sluice(disks):
+    """The sum of a file on each partition."""
     sums = {}
     with disks.machine("keyed", disks.keyed) as system:
         guest = start(system)
@@ -196,33 +197,58 @@ def test_dm_crypt_and_crypt_read_each_other(disks):
             guest.check(FIO.replace(OPEN, plain(block)) +
                         "--rw=randrw --bs=64k --iodepth=8 --size=8M", 180)
         guest.power_off()
+    return sums
+
+
+def check_is_encrypted(disks):
+    """Where ext4 has its magic number, and where it has zeroes."""
     for block, drive in disks.drives.items():
         assert drive.read(f"secret{block}", 1080, 2) != b"\x53\xef"
         assert any(drive.read(f"secret{block}", 0, 1024))
+
+
+def read_and_write_with_dm_crypt(disks, sums):
+    """The sums of other files there, when these are right."""
+    theirs = {}
     with disks.machine("plain", disks.keyed, "plain") as system:
         guest = start(system)
         guest.check(LOAD)
         for block in KEYS:
             device = dm_open(guest, block)
             check_file(guest, device, "ours", sums[block])
-            sums[block] = fill(guest, device, "theirs")
+            theirs[block] = fill(guest, device, "theirs")
             guest.check("DM_DISABLE_UDEV=1 LD_LIBRARY_PATH=/tools/lib "
                         f"/tools/cryptsetup close m{block}")
         guest.power_off()
+    return theirs
+
+
+def type_passphrase(machine):
+    """Wrong once, then with either key that takes back the last letter."""
+    answer(machine, PASSPHRASE.upper())
+    answer(machine, PASSPHRASE[:-1] + "8\x7f7")
+    answer(machine, PASSPHRASE[:-1] + "8\b7")
+
+
+def use_all_registers(guest, block):
+    report = guest.check(
+        FIO.replace(OPEN, secret(block)) + "--rw=randrw "
+        f"--bsrange={block}-256k --iodepth=32 --size=16M", 240)
+    assert "err= 0" in report
+    assert guest.check(f"/tools/registers {secret(block)} 400") == "ymm"
+
+
+def test_dm_crypt_and_crypt_read_each_other(disks):
+    sums = write_under_sluice(disks)
+    check_is_encrypted(disks)
+    sums = read_and_write_with_dm_crypt(disks, sums)
     with disks.machine("sealed", disks.sealed) as system:
-        answer(system.machine, PASSPHRASE.upper())
-        answer(system.machine, PASSPHRASE[:-1] + "8\x7f7")
-        answer(system.machine, PASSPHRASE[:-1] + "8\b7")
+        type_passphrase(system.machine)
         guest = start(system)
         assert PASSPHRASE not in system.machine.console.text
         for block in KEYS:
             check_file(guest, secret(block), "theirs", sums[block])
-            report = guest.check(
-                FIO.replace(OPEN, secret(block)) + "--rw=randrw "
-                f"--bsrange={block}-256k --iodepth=32 --size=16M", 240)
-            assert "err= 0" in report
-            assert guest.check(f"/tools/registers {secret(block)} "
-                               "400") == "ymm"
+            use_all_registers(guest, block)
         check_keys_are_sluices_alone(system.machine)
         guest.power_off()
 
