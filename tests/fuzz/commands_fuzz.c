@@ -336,16 +336,12 @@ static void ring_others(void)
 		      input_byte(in));
 }
 
-static void step(void)
+/* What is no command of the guest. */
+static void happen(u32 what)
 {
-	u32 id = input_of(in, QUEUES);
-
-	switch (input_of(in, 16)) {
+	switch (what) {
 	case 0:
 		fuzz_fill_list(in);
-		break;
-	case 1:
-		scribble(id);
 		break;
 	case 2:
 		disturb_device();
@@ -366,15 +362,25 @@ static void step(void)
 	case 8:
 		guest_idle(input_of(in, 32));
 		break;
-	case 9:
-	case 10:
-		consume(id);
-		break;
 	case 11:
 		if (!input_of(in, 8)) {
 			stop();
 			start();
 		}
+	}
+}
+
+static void step(void)
+{
+	u32 id = input_of(in, QUEUES), what = input_of(in, 16);
+
+	switch (what) {
+	case 1:
+		scribble(id);
+		break;
+	case 9:
+	case 10:
+		consume(id);
 		break;
 	case 12:
 		ring(queues[id].sq);
@@ -382,8 +388,12 @@ static void step(void)
 	case 13:
 		forge(id);
 		break;
-	default:
+	case 14:
+	case 15:
 		put(id);
+		break;
+	default:
+		happen(what);
 	}
 }
 
