@@ -2,7 +2,7 @@
 /*
  * The unit tests' controller (tests/unit/fake_nvme.c) in a machine that is
  * none of theirs: its memory is the machine's, its disk pages of Sluice's.
- * Its tests of what it is told end here in a panic.
+ * A CHECK() of it that fails is a panic here.
  */
 #include "../unit/fake_gpt.h"
 #include "../unit/fake_machine.h"

@@ -10,8 +10,8 @@
 #include "bits.h"
 #include "types.h"
 
-/* cpu.c, memory.c, interrupt.c, nvme.c; startup.c last: it takes the other
- * CPUs. */
+/* By file: cpu, memory, interrupt, forms, narrow, mmio, step, nvme; with
+ * another CPU storm, and startup last: it takes all the others. */
 #define PAYLOADS(run)                                                 \
 	run(cpuid_shows_no_virtualization)                            \
 	run(cpuid_follows_cr4)                                        \
@@ -181,15 +181,17 @@ u32 apic_read(u32 offset);
 void apic_write(u32 offset, u32 value);
 void apic_send(u32 destination, u32 command);
 
+/* Until `*word` is `wanted`; false when that takes too long. */
+bool wait_until(const volatile u32 *word, u32 wanted);
+
 /* ---- pci.c: config space of the test devices, 2 or 4 bytes ---- */
 
 u32 pci_read(unsigned function, u16 offset, unsigned size);
 void pci_write(unsigned function, u16 offset, unsigned size, u32 value);
 
+/* ---- interrupt.c ---- */
+
 /* Nothing interrupts but what the payload sends. */
 void interrupts_take(void);
-
-/* Until `*word` is `wanted`; false when that takes too long. */
-bool wait_until(const volatile u32 *word, u32 wanted);
 
 #endif

@@ -25,7 +25,8 @@ DISKS = BUILD / "disks"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 OPTIONS = r"console=ttyS0,115200 initrd=\EFI\demo\initrd.gz"
 NEXT = {"next": r"\EFI\demo\vmlinuz", "next-options": OPTIONS}
-MULTI = {"next": NEXT["next"], "next-options": OPTIONS + " no_timer_check"}
+NEXT_THREADED = {"next": NEXT["next"],
+                 "next-options": OPTIONS + " no_timer_check"}
 GATE = ("ro PARTLABEL=readonly", "none PARTLABEL=hidden")
 CPU = {"sluice": ",+svm,+npt", "plain": ",-svm"}
 
@@ -58,10 +59,11 @@ def once(path, make):
 
 
 def next_on(thread="single", **_):
-    """With a thread for each CPU and other machines beside it, a timer may be
-    late for longer than a booting kernel's check of it waits. On KVM kernels
-    leave the check out on their own."""
-    return MULTI if thread == "multi" else NEXT
+    """What sluice.conf starts on a machine with this hardware. With a thread
+    for each CPU and other machines beside it, a timer may be late for longer
+    than a booting kernel's check of it waits. On KVM kernels leave the check
+    out on their own."""
+    return NEXT_THREADED if thread == "multi" else NEXT
 
 
 def config(*gate, **keys):

@@ -5,7 +5,7 @@ import hashlib
 from typing import NamedTuple
 
 import pytest
-from lab import MULTI, NEXT, config, pattern
+from lab import NEXT, NEXT_THREADED, config, pattern
 from machine import namespace, nvme, subsystem
 from mkdisk import MIB, Disk, Partition
 from test_boot import check_disk_works, check_every_cpu_is_guest
@@ -224,7 +224,7 @@ def controllers(lab, name):
 def row(lab, request):
     """A machine with all of CONTROLLERS, with and without MSI-X."""
     name = f"controllers-{request.param}"
-    options = MULTI["next-options"]
+    options = NEXT_THREADED["next-options"]
     if request.param == "intx":
         options += " pci=nomsi"
     conf = config(**NEXT | {"next-options": options}, memory=64)

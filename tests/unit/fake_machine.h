@@ -16,7 +16,7 @@
 #define FAKE_BAR_SIZE (1ull << 20)
 #define FAKE_DEVICE 3			/* 0000:00:03.0 */
 #define FAKE_NVME 0x010802
-#define FAKE_CPUS 40			/* of the status */
+#define FAKE_CPUS 40			/* as `sluicectl stats` has them */
 
 struct fake_machine {
 	u64 now_us, us_per_look;	/* the clock, and how it moves */
@@ -24,7 +24,7 @@ struct fake_machine {
 	struct boot_info boot_info;	/* with the error of a setting */
 	size_t sluice_pages;		/* in use */
 	size_t sluice_page_limit;	/* page_alloc() fails beyond */
-	int trust_count;		/* functions that reach all memory */
+	int trust_count;		/* by iommu_trust(): may reach Sluice */
 	int watch_count;		/* irq_watch_get() minus put() */
 	u32 direct_irq_count;		/* came while nobody watched */
 	u32 trap_count;			/* accesses of the guest that exited */

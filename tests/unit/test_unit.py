@@ -15,8 +15,7 @@ TIMEOUT_S = 120
 # Taken once: pytest changes the real one while threads would look at it.
 ENVIRONMENT = dict(os.environ)
 EITHER_PATH = ["admin_test", "chain_test", "ctrl_test", "dbbuf_test",
-               "hub_test", "own_test",
-               "sgl_test", "threads_test"]
+               "hub_test", "own_test", "sgl_test", "threads_test"]
 
 
 def programs():
