@@ -8,7 +8,6 @@ are.
 """
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from kernel import ROOT, Kernel
 

@@ -92,7 +92,8 @@ def resolve(path, name):
         candidate = os.path.normpath(os.path.join(folder, name))
         if os.path.isfile(candidate):
             return candidate
-    return f"build/boot/{name}" if path.startswith(("boot/", "tools/")) else name
+    is_made = path.startswith(("boot/", "tools/"))
+    return f"build/boot/{name}" if is_made else name
 
 
 def matches(name, patterns):
