@@ -97,11 +97,20 @@ static bool sync_interrupts(struct cpu *cpu)
 	return true;
 }
 
-bool irq_sync_exits(struct cpu *cpu)
+static COLD __attribute__((noinline)) bool sync(struct cpu *cpu)
 {
 	bool has_changed = sync_halts(cpu);
 
 	return sync_interrupts(cpu) || has_changed;
+}
+
+HOT bool irq_sync_exits(struct cpu *cpu)
+{
+	/* The rule: no timers, and nothing has changed. */
+	if (!timer_is_pending() && !cpu->halts_exit &&
+	    cpu->interrupts_exit == is_watched())
+		return false;
+	return sync(cpu);
 }
 
 void irq_poll(void)
@@ -120,7 +129,7 @@ void irq_poll(void)
  * What the guest cannot take yet stays in the APIC: there it keeps its place
  * among those that come meanwhile, and exits when it can be taken.
  */
-void irq_take(struct cpu *cpu)
+HOT void irq_take(struct cpu *cpu)
 {
 	if (cpu->interrupts_exit && (cpu->guest.rflags & RFLAGS_IF) &&
 	    vt->take_interrupt && vt->take_interrupt(cpu))

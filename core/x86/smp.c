@@ -131,19 +131,23 @@ static void init_arrived(struct cpu *cpu)
 	apic_page_release();
 }
 
-void smp_enter_guest(struct cpu *cpu)
+/* Of all that handle_requests() is for, what comes from elsewhere. */
+static inline bool is_asked(const struct cpu *cpu)
 {
-	/*
-	 * in_guest is set before the flags are looked at, and askers set a
-	 * flag before they look at in_guest: one of the two sees the other.
-	 */
+	return READ_ONCE(cpu->flush_requested) != cpu->flush_done ||
+	       READ_ONCE(cpu->init_pending) || READ_ONCE(cpu->host_init) ||
+	       cpu->state != CPU_RUNNING || panic_is_on();
+}
+
+static COLD __attribute__((noinline)) void answer(struct cpu *cpu)
+{
 	for (;;) {
+		store(&cpu->in_guest, 0);
 		if (READ_ONCE(cpu->host_init))
 			init_arrived(cpu);
 		store(&cpu->in_guest, 1);
 		if (!handle_requests(cpu))
 			break;
-		store(&cpu->in_guest, 0);
 	}
 	/* No NMI ends that waiting, and nobody has to end it: the SIPI's exit
 	 * comes here before a guest instruction is executed. */
@@ -151,8 +155,19 @@ void smp_enter_guest(struct cpu *cpu)
 		store(&cpu->in_guest, 0);
 }
 
+/*
+ * in_guest is set before the flags are looked at, and askers set a flag
+ * before they look at in_guest: one of the two sees the other.
+ */
+HOT void smp_enter_guest(struct cpu *cpu)
+{
+	store(&cpu->in_guest, 1);
+	if (is_asked(cpu) || irq_sync_exits(cpu))
+		answer(cpu);
+}
+
 /* Nothing is looked at after it: who asks may see it a little later. */
-void smp_left_guest(struct cpu *cpu)
+HOT void smp_left_guest(struct cpu *cpu)
 {
 	__atomic_store_n(&cpu->in_guest, 0, __ATOMIC_RELEASE);
 }

@@ -57,9 +57,14 @@ static void wait_for_nmi(struct cpu *cpu)
 	cpu->host_nmi = 1;
 }
 
+static void wait_for_startup(struct cpu *cpu)
+{
+	note('i');
+}
+
 const struct vt fake_smp_vt = {
 	.reset = reset, .start = start_cpu, .flush = flush,
-	.wait_for_nmi = wait_for_nmi,
+	.wait_for_nmi = wait_for_nmi, .wait_for_startup = wait_for_startup,
 };
 const struct vt *vt = &fake_smp_vt;
 
@@ -92,7 +97,10 @@ void apic_send_nmi(const struct cpu *target)
 
 bool irq_sync_exits(struct cpu *cpu)
 {
-	return false;
+	bool has_changed = fake.on_sync;
+
+	call(&fake.on_sync);
+	return has_changed;
 }
 
 bool panic_is_on(void)
@@ -145,7 +153,7 @@ void fake_smp_start(void)
 			.index = i, .is_virtualized = true,
 		};
 	fake.cpus[0].is_bsp = true;
-	fake.on_sleep = fake.on_flush = NULL;
+	fake.on_sleep = fake.on_flush = fake.on_sync = NULL;
 	fake.on_nmi = NULL;
 	fake.is_panicking = false;
 	fake.start_vector = 0;

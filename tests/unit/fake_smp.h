@@ -23,6 +23,7 @@ struct fake_smp {
 	u32 nmis[SMP_CPUS];
 	void (*on_sleep)(void);		/* else nobody would wake it */
 	void (*on_flush)(void);
+	void (*on_sync)(void);	/* then exits were changed */
 	void (*on_nmi)(struct cpu *cpu);
 	bool is_panicking;
 	u64 now_us;

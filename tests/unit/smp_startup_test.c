@@ -47,6 +47,18 @@ TEST(after_init_a_cpu_sleeps_until_its_sipi)
 	CHECK_EQ(ap->state, CPU_RUNNING);
 }
 
+/* No kick ends that, and nobody may wait for one that does. */
+TEST(a_guest_that_waits_for_its_sipi_inside_counts_as_out)
+{
+	fake_smp_start();
+	smp_init_exited(ap);
+	smp_enter_guest(ap);
+	CHECK_EQ(ap->in_guest, 0);
+	smp_startup_exited(ap, 0x08);
+	CHECK_STR(fake.done, "RAiS");
+	fake_smp_enter(ap);
+}
+
 TEST(vector_0_is_a_sipi_like_any_other)
 {
 	fake_smp_start();

@@ -56,6 +56,14 @@ TEST(a_cpu_that_has_flushed_and_is_back_in_its_guest_is_not_waited_for)
 	CHECK(ap->in_guest);
 }
 
+TEST(what_is_asked_while_exits_are_changed_is_done_before_the_guest_runs)
+{
+	fake_smp_start();
+	fake.on_sync = smp_flush_later;
+	fake_smp_enter(ap);
+	CHECK_STR(fake.done, "F");
+}
+
 TEST(flushes_asked_for_meanwhile_are_one)
 {
 	fake_smp_start();
