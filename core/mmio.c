@@ -25,7 +25,8 @@ struct entry {
  * odd during a change.
  */
 static struct entry entries[REGION_MAX + 1];
-static u32 count, version;
+static u32 count;
+static u64 version;
 static struct lock lock;
 
 /* By page, where one of its addresses was found last: any value will do. */
@@ -66,11 +67,10 @@ static struct entry *look(u64 address)
 	return entry;
 }
 
-static struct mmio_region *find(u64 address, u64 *offset)
+static bool find(u64 address, struct mmio_place *out)
 {
 	struct mmio_region *region;
-	u32 before, after;
-	u64 base;
+	u64 before, after, base;
 
 	do {
 		struct entry *entry;
@@ -81,8 +81,11 @@ static struct mmio_region *find(u64 address, u64 *offset)
 		region = READ_FIRST(entry->region);
 		after = READ_ONCE(version);
 	} while (before != after || before & 1);
-	*offset = address - base;
-	return address >= base ? region : NULL;
+	out->page = align_down(address, PAGE_SIZE);
+	out->offset = out->page - base;
+	out->region = region;
+	out->version = before;
+	return region && address >= base;
 }
 
 static void set_entry(struct entry *entry, const struct entry *value)
@@ -201,13 +204,37 @@ static bool is_trapped(const struct mmio_region *region, bool is_write)
 		(traps == MMIO_TRAPS_WRITES && is_write);
 }
 
+static inline void hand_over(const struct mmio_place *place, gpa_t address,
+			     struct mmio_access *access)
+{
+	access->offset = place->offset + (address.v & PAGE_MASK);
+	place->region->access(place->region, access);
+}
+
 bool mmio_dispatch(gpa_t address, struct mmio_access *access)
 {
-	struct mmio_region *region = find(address.v, &access->offset);
+	struct mmio_place place;
 
-	if (!region || !is_trapped(region, access->is_write))
+	if (!find(address.v, &place) ||
+	    !is_trapped(place.region, access->is_write))
 		return false;
-	region->access(region, access);
+	hand_over(&place, address, access);
+	return true;
+}
+
+bool mmio_find_place(gpa_t address, struct mmio_place *out)
+{
+	return find(address.v, out);
+}
+
+HOT bool mmio_write_at(const struct mmio_place *place, gpa_t address,
+		       struct mmio_access *access)
+{
+	if (READ_FIRST(version) != place->version ||
+	    align_down(address.v, PAGE_SIZE) != place->page ||
+	    READ_ONCE(place->region->traps) == MMIO_TRAPS_NOTHING)
+		return false;
+	hand_over(place, address, access);
 	return true;
 }
 

@@ -11,4 +11,19 @@
  */
 bool mmio_dispatch(gpa_t address, struct mmio_access *access);
 
+/* Whose a page is, as long as no region comes or goes. */
+struct mmio_place {
+	u64 page, offset;	/* of the page, in the region */
+	struct mmio_region *region;
+	u64 version;		/* of all that are registered */
+};
+
+/* False: nobody's. */
+bool mmio_find_place(gpa_t address, struct mmio_place *out);
+
+/* As mmio_dispatch(), of a write, where that place may be it. False also when
+ * it is another one, or may not be true any more. */
+bool mmio_write_at(const struct mmio_place *place, gpa_t address,
+		   struct mmio_access *access);
+
 #endif
