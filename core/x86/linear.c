@@ -139,8 +139,7 @@ static bool walk_page(struct linear_walk *out, const struct vt_paging *paging,
 	return is_present;
 }
 
-/* Would it go the same way today? All is looked at in one go: there is mostly
- * no difference that could end it early. */
+/* Would it go the same way today? */
 static inline bool is_true(const struct linear_walk *walk,
 			   const struct vt_paging *paging, u64 page)
 {
@@ -153,10 +152,7 @@ static inline bool is_true(const struct linear_walk *walk,
 	differences |= then->cr0 ^ paging->cr0;
 	differences |= then->cr4 ^ paging->cr4;
 	differences |= then->efer ^ paging->efer;
-#pragma GCC unroll 5
-	for (u32 i = 0; i < LINEAR_LEVELS; i++)
-		differences |= READ_ONCE(*walk->entries[i]) ^ walk->values[i];
-	return !differences;
+	return !differences && linear_is_same(walk);
 }
 
 /* NULL: a page on the way is not present. */
@@ -230,13 +226,33 @@ fetch_split(struct cpu *cpu, u64 linear, u8 *bytes)
 		LINEAR_FETCH_SIZE : in_page;
 }
 
+static u64 code_address(const struct cpu *cpu)
+{
+	return truncated(cpu, cpu->guest.segment_base[INSN_CS] +
+			      cpu->guest.rip);
+}
+
+static bool is_in_one_page(u64 code)
+{
+	return (code & PAGE_MASK) + LINEAR_FETCH_SIZE <= PAGE_SIZE;
+}
+
 size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE])
 {
-	u64 linear = truncated(cpu, cpu->guest.segment_base[INSN_CS] +
-				    cpu->guest.rip);
+	u64 linear = code_address(cpu);
 
-	if ((linear & PAGE_MASK) + LINEAR_FETCH_SIZE > PAGE_SIZE)
+	if (!is_in_one_page(linear))
 		return fetch_split(cpu, linear, bytes);
 	return fetch(cpu, linear, bytes, LINEAR_FETCH_SIZE) ?
 		LINEAR_FETCH_SIZE : 0;
+}
+
+bool linear_walk_code(const struct cpu *cpu, struct linear_walk *out)
+{
+	u64 linear = code_address(cpu);
+
+	return is_in_one_page(linear) &&
+	       walk_page(out, &cpu->paging, align_down(linear, PAGE_SIZE)) &&
+	       out->is_kept && out->memory &&
+	       is_allowed(out, &cpu->paging, false);
 }

@@ -6,6 +6,7 @@
 #ifndef SLUICE_LINEAR_H
 #define SLUICE_LINEAR_H
 
+#include "barrier.h"
 #include "types.h"
 #include "vt.h"
 
@@ -31,7 +32,19 @@ struct linear_walk {
 	const u8 *memory;	/* the page; NULL: not RAM */
 };
 
-#define LINEAR_WALKS 8		/* kept; a power of two */
+/* Are the entries what they were? All are looked at in one go: there is mostly
+ * no difference that could end it early. */
+static inline bool linear_is_same(const struct linear_walk *walk)
+{
+	u64 differences = 0;
+
+#pragma GCC unroll 5
+	for (u32 i = 0; i < LINEAR_LEVELS; i++)
+		differences |= READ_ONCE(*walk->entries[i]) ^ walk->values[i];
+	return !differences;
+}
+
+#define LINEAR_WALKS 4		/* kept; a power of two */
 
 /*
  * Both need load_context(). Where `linear` is now, for a read or write by the guest's code. 0, or
@@ -44,5 +57,13 @@ int linear_translate(struct cpu *cpu, u64 linear, bool is_write, gpa_t *out,
 
 /* Code bytes at the guest's rip. Returns how many could be read. */
 size_t linear_fetch(struct cpu *cpu, u8 bytes[LINEAR_FETCH_SIZE]);
+
+/*
+ * The walk to the page of that code, for later: it stays true as long as
+ * page, paging and all entries are the same, and is for a reader then. Needs
+ * load_context(). False: the code is not in one page of RAM, or cannot be
+ * kept.
+ */
+bool linear_walk_code(const struct cpu *cpu, struct linear_walk *out);
 
 #endif

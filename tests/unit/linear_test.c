@@ -502,6 +502,15 @@ static size_t fetch(u64 base, u64 rip, u8 bytes[LINEAR_FETCH_SIZE])
 	return linear_fetch(&cpu, bytes);
 }
 
+static struct linear_walk kept;
+
+static bool walk_code(u64 rip)
+{
+	cpu.guest.segment_base[INSN_CS] = 0;
+	cpu.guest.rip = rip;
+	return linear_walk_code(&cpu, &kept);
+}
+
 TEST(an_instruction_across_two_pages_is_fetched_from_both)
 {
 	u8 bytes[LINEAR_FETCH_SIZE];
@@ -533,4 +542,38 @@ TEST(code_outside_of_ram_is_not_fetched)
 	start(FOUR_LEVELS);
 	build(FOUR_LEVELS, 0x401000, outside, 4);
 	CHECK_EQ(fetch(0, 0x401ff8, bytes), 0);
+	CHECK_EQ(fetch(0, 0x401000, bytes), 0);
+	CHECK(!walk_code(0x401000));
+}
+
+/* ---- Walks to code, for later -------------------------------------------- */
+
+TEST(a_walk_to_code_is_true_until_an_entry_changes)
+{
+	build_code(0x401000, false);
+	CHECK(walk_code(0x401234));
+	CHECK(kept.memory == ram + 8 * PAGE_SIZE);
+	CHECK_EQ(kept.paging.cr3, ROOT);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(linear_is_same(&kept));
+		memset(ram + i * PAGE_SIZE, 0, PAGE_SIZE);
+		CHECK(!linear_is_same(&kept));
+		build_code(0x401000, false);
+	}
+}
+
+TEST(code_that_one_walk_does_not_reach_is_not_kept)
+{
+	static const u64 legacy[] = { RW, TABLE(8) | RW };
+
+	build_code(0x401000, true);
+	CHECK(walk_code(0x401ff0));
+	CHECK(!walk_code(0x401ff1));
+	CHECK(!walk_code(0x403000));
+	paging->is_user = true;
+	CHECK(!walk_code(0x401ff0));
+	/* Half a word is never looked at again. */
+	start(LEGACY);
+	build(LEGACY, 0x401000, legacy, 2);
+	CHECK(!walk_code(0x401000));
 }
