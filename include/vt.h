@@ -39,6 +39,9 @@ struct vt_exit {
 			bool is_write;
 			bool is_final;	/* the access itself, not the walk of
 					 * the guest's tables */
+			bool is_delivery;	/* an event's that the exit has
+						 * cut short, and not the
+						 * instruction's */
 		} slat;
 		struct {
 			u32 index;
@@ -121,9 +124,9 @@ struct vt {
 	void (*load_context)(struct cpu *cpu);
 	void (*load_segments)(struct cpu *cpu);
 
-	/* Did the last exit cut short the delivery of an event? Then its
-	 * access is the delivery's, not the instruction's. */
-	bool (*was_delivering)(struct cpu *cpu);
+	/* Is it 64-bit code, and is its paging this one? */
+	bool (*is_64bit_under)(const struct cpu *cpu,
+			       const struct vt_paging *paging);
 
 	/* The guest continues after the exiting instruction. */
 	void (*skip)(struct cpu *cpu, unsigned length);

@@ -261,7 +261,7 @@ void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
 		vt->inject_exception(cpu, VECTOR_GP, true, 0);
 		return;
 	}
-	if (vt->was_delivering(cpu)) {
+	if (exit->slat.is_delivery) {
 		log_warn("cpu%u: event delivery through %#llx: reset",
 			 cpu->index, (unsigned long long)address.v);
 		machine_reset();	/* as its triple fault */

@@ -135,12 +135,15 @@ static u8 length_of(struct cpu *cpu, u8 opcode_length)
 	return prefix_count(bytes, count, cpu->guest.mode) + opcode_length;
 }
 
-static void decode_slat(const struct vmcb *vmcb, struct vt_exit *exit)
+static inline void decode_slat(const struct vmcb *vmcb, struct vt_exit *exit)
 {
+	u64 info = vmcb->exit_info1;
+
 	exit->reason = VT_EXIT_SLAT;
 	exit->slat.address = gpa(vmcb->exit_info2);
-	exit->slat.is_write = vmcb->exit_info1 & SVM_NPF_WRITE;
-	exit->slat.is_final = !(vmcb->exit_info1 & SVM_NPF_TABLE);
+	exit->slat.is_write = info & SVM_NPF_WRITE;
+	exit->slat.is_final = !(info & SVM_NPF_TABLE);
+	exit->slat.is_delivery = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
 }
 
 static void decode_io(const struct vmcb *vmcb, struct vt_exit *exit)
@@ -172,16 +175,11 @@ static void decode_unknown(const struct vmcb *vmcb, struct vt_exit *exit)
 	exit->raw[2] = vmcb->exit_info2;
 }
 
-static void decode(struct cpu *cpu, struct vt_exit *exit)
+static __attribute__((noinline)) void
+decode_other(struct cpu *cpu, struct vmcb *vmcb, struct vt_exit *exit)
 {
-	struct vmcb *vmcb = svm_of(cpu)->vmcb;
 	u32 code = vmcb->exit_code;
 
-	/* Far the commonest; the others take a search. */
-	if (code == SVM_EXIT_NPF) {
-		decode_slat(vmcb, exit);
-		return;
-	}
 	exit->reason = VT_EXIT_HANDLED;
 	switch (code) {
 	case SVM_EXIT_INTR:
@@ -234,7 +232,7 @@ static void decode(struct cpu *cpu, struct vt_exit *exit)
 	}
 }
 
-static void enter(struct cpu *cpu, struct vmcb *vmcb)
+static inline void enter(struct cpu *cpu, struct vmcb *vmcb)
 {
 	struct insn_cpu *guest = &cpu->guest;
 
@@ -249,7 +247,7 @@ static void enter(struct cpu *cpu, struct vmcb *vmcb)
 	guest->rflags = vmcb->rflags;
 }
 
-static void run(struct cpu *cpu, struct vt_exit *exit)
+static HOT void run(struct cpu *cpu, struct vt_exit *exit)
 {
 	struct svm_cpu *svm = svm_of(cpu);
 	struct vmcb *vmcb = svm->vmcb;
@@ -260,15 +258,18 @@ static void run(struct cpu *cpu, struct vt_exit *exit)
 	if (svm->has_events)
 		svm_event_note(cpu);
 	vmcb->tlb_control = SVM_TLB_KEEP;
-	svm->was_delivering = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
-	if (svm->was_delivering)
+	if (vmcb->exit_interrupt_info & SVM_EVENT_VALID)
 		svm_event_repeat(cpu, vmcb->exit_interrupt_info);
-	decode(cpu, exit);
+	/* Far the commonest; the others take a search. */
+	if ((u32)vmcb->exit_code == SVM_EXIT_NPF)
+		decode_slat(vmcb, exit);
+	else
+		decode_other(cpu, vmcb, exit);
 }
 
 /* After an instruction that Sluice has executed: no interrupt shadow, and
  * the trap that single-stepping would have made (13.1.4). */
-static void skip(struct cpu *cpu, unsigned length)
+static HOT void skip(struct cpu *cpu, unsigned length)
 {
 	struct vmcb *vmcb = svm_of(cpu)->vmcb;
 
@@ -281,11 +282,6 @@ static void skip(struct cpu *cpu, unsigned length)
 		vmcb->dr6 |= DR6_BS;
 		svm_event_inject_exception(cpu, VECTOR_DB, false, 0);
 	}
-}
-
-static bool was_delivering(struct cpu *cpu)
-{
-	return svm_of(cpu)->was_delivering;
 }
 
 static void flush(struct cpu *cpu)
@@ -338,7 +334,7 @@ const struct vt svm = {
 	.run = run,
 	.load_context = svm_load_context,
 	.load_segments = svm_load_segments,
-	.was_delivering = was_delivering,
+	.is_64bit_under = svm_is_64bit_under,
 	.skip = skip,
 	.inject_exception = svm_event_inject_exception,
 	.set_page_fault_address = svm_event_set_page_fault_address,

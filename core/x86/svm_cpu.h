@@ -11,7 +11,6 @@ struct svm_cpu {
 	struct vmcb *vmcb;
 	void *host_save;	/* VM_HSAVE_PA: the processor's own */
 	bool interrupts_exit;	/* all of them: somebody watches */
-	bool was_delivering;	/* an event, when the last exit came */
 	bool has_events;	/* of the following, or in the VMCB */
 	int offered;		/* acknowledged vector in it, or -1 */
 	u64 inject;		/* EVENTINJ of the next run */
@@ -61,6 +60,7 @@ void svm_start(struct cpu *cpu, u8 startup_vector);
 enum insn_mode svm_mode(const struct vmcb *vmcb);
 void svm_load_context(struct cpu *cpu);
 void svm_load_segments(struct cpu *cpu);
+bool svm_is_64bit_under(const struct cpu *cpu, const struct vt_paging *paging);
 
 /* svm_redirect.c */
 void svm_redirect_init(void);

@@ -13,7 +13,7 @@
 #include "spec/x86.h"
 #include "svm_cpu.h"
 
-static struct vmcb *vmcb_of(struct cpu *cpu)
+static struct vmcb *vmcb_of(const struct cpu *cpu)
 {
 	return ((struct svm_cpu *)cpu->vendor)->vmcb;
 }
@@ -137,6 +137,19 @@ void svm_load_context(struct cpu *cpu)
 		.cr0 = vmcb->cr0, .cr3 = vmcb->cr3, .cr4 = vmcb->cr4,
 		.efer = vmcb->efer, .is_user = vmcb->cpl == 3,
 	};
+}
+
+HOT bool svm_is_64bit_under(const struct cpu *cpu, const struct vt_paging *paging)
+{
+	const struct vmcb *vmcb = vmcb_of(cpu);
+	u64 differences = vmcb->cr3 ^ paging->cr3;
+
+	differences |= vmcb->cr0 ^ paging->cr0;
+	differences |= vmcb->cr4 ^ paging->cr4;
+	differences |= vmcb->efer ^ paging->efer;
+	return !differences && (paging->efer & EFER_LMA) &&
+	       (vmcb->cs.attributes & SEGMENT_LONG) &&
+	       (vmcb->cpl == 3) == paging->is_user;
 }
 
 void svm_load_segments(struct cpu *cpu)

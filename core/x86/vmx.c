@@ -176,6 +176,7 @@ static void decode_slat(struct cpu *cpu, struct vt_exit *exit)
 	exit->slat.is_write = qualification & VMX_EPT_WRITE;
 	exit->slat.is_final = (qualification & VMX_EPT_LINEAR) &&
 			      (qualification & VMX_EPT_FINAL);
+	exit->slat.is_delivery = vmx_of(cpu)->was_delivering;
 }
 
 static void decode_io(struct vt_exit *exit)
@@ -396,11 +397,6 @@ static void skip(struct cpu *cpu, unsigned length)
 			vmread(VMCS_GUEST_PENDING_DEBUG) | VMX_PENDING_BS);
 }
 
-static bool was_delivering(struct cpu *cpu)
-{
-	return vmx_of(cpu)->was_delivering;
-}
-
 static void flush(struct cpu *cpu)
 {
 	vmx_of(cpu)->needs_flush = true;
@@ -466,7 +462,7 @@ const struct vt vmx = {
 	.run = run,
 	.load_context = vmx_load_context,
 	.load_segments = vmx_load_segments,
-	.was_delivering = was_delivering,
+	.is_64bit_under = vmx_is_64bit_under,
 	.skip = skip,
 	.inject_exception = vmx_event_inject_exception,
 	.set_page_fault_address = vmx_event_set_page_fault_address,

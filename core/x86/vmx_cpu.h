@@ -61,6 +61,7 @@ void vmx_wait_for_startup(struct cpu *cpu);
 enum insn_mode vmx_mode(void);
 void vmx_load_context(struct cpu *cpu);
 void vmx_load_segments(struct cpu *cpu);
+bool vmx_is_64bit_under(const struct cpu *cpu, const struct vt_paging *paging);
 
 /* vmx_event.c: as in vt.h, and for each run */
 void vmx_event_inject_exception(struct cpu *cpu, u8 vector, bool has_error,

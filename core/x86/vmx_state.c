@@ -257,6 +257,11 @@ enum insn_mode vmx_mode(void)
 						  : INSN_MODE_16;
 }
 
+static bool is_user(void)
+{
+	return FIELD_GET(SEGMENT_DPL, vmread(VMCS_RIGHTS(VMCS_SS))) == 3;
+}
+
 void vmx_load_context(struct cpu *cpu)
 {
 	cpu->guest.mode = vmx_mode();
@@ -266,9 +271,17 @@ void vmx_load_context(struct cpu *cpu)
 	cpu->paging = (struct vt_paging){
 		.cr0 = vmread(VMCS_GUEST_CR0), .cr3 = vmread(VMCS_GUEST_CR3),
 		.cr4 = vmread(VMCS_GUEST_CR4), .efer = vmread(VMCS_GUEST_EFER),
-		.is_user = FIELD_GET(SEGMENT_DPL,
-				     vmread(VMCS_RIGHTS(VMCS_SS))) == 3,
+		.is_user = is_user(),
 	};
+}
+
+bool vmx_is_64bit_under(const struct cpu *cpu, const struct vt_paging *paging)
+{
+	return vmread(VMCS_GUEST_CR3) == paging->cr3 &&
+	       vmread(VMCS_GUEST_CR0) == paging->cr0 &&
+	       vmread(VMCS_GUEST_CR4) == paging->cr4 &&
+	       vmread(VMCS_GUEST_EFER) == paging->efer &&
+	       is_user() == paging->is_user && vmx_mode() == INSN_MODE_64;
 }
 
 void vmx_load_segments(struct cpu *cpu)

@@ -130,7 +130,6 @@ u64 cpu_physical_limit(void)
 
 static struct { int vector; bool has_error; u32 error; u64 address; } fault;
 static u32 skip_count;
-static bool is_delivering;
 static jmp_buf reset;
 static u32 log_count;
 
@@ -145,11 +144,6 @@ static void load_segments(struct cpu *asked)
 {
 	asked->guest.segment_base[INSN_GS] = 0x300;
 	segment_count++;
-}
-
-static bool was_delivering(struct cpu *asked)
-{
-	return is_delivering;
 }
 
 static void skip(struct cpu *asked, unsigned length)
@@ -175,7 +169,6 @@ static void set_page_fault_address(struct cpu *asked, u64 linear)
 static const struct vt fake_vt = {
 	.load_context = load_context,
 	.load_segments = load_segments,
-	.was_delivering = was_delivering,
 	.skip = skip,
 	.inject_exception = inject_exception,
 	.set_page_fault_address = set_page_fault_address,
@@ -229,7 +222,7 @@ static void start(const u8 *bytes, size_t size, u64 rbx)
 	absent_page = 0;
 	translation_count = segment_count = 0;
 	shows_ones = true;
-	fills = is_delivering = false;
+	fills = false;
 	device_value = 0xddccbbaa;
 }
 
@@ -571,10 +564,15 @@ TEST(a_page_table_in_trapped_memory_is_a_general_protection_fault)
 
 TEST(an_event_that_cannot_be_delivered_resets_the_machine)
 {
+	struct vt_exit exit = {
+		.reason = VT_EXIT_SLAT,
+		.slat = { .address = gpa(TRAPPED), .is_final = true,
+			  .is_delivery = true },
+	};
+
 	start(CODE_OF(store_eax), TRAPPED);
-	is_delivering = true;
 	if (!setjmp(reset)) {
-		exit_at(TRAPPED);
+		emulate_slat_exit(&cpu, &exit);
 		FAIL("the instruction is not what has made this access");
 	}
 	CHECK_EQ(trapped_count, 0);

@@ -8,6 +8,47 @@
 #include "spec/x86.h"
 #include "test.h"
 
+/* ---- Its code ------------------------------------------------------------ */
+
+static struct vt_paging start_64bit(void)
+{
+	fake_svm_start();
+	fake.vmcb->cr0 = CR0_PG | CR0_PE;
+	fake.vmcb->cr3 = 0x5000;
+	fake.vmcb->cr4 = CR4_PAE;
+	fake.vmcb->efer = EFER_LME | EFER_LMA;
+	fake.vmcb->cs.attributes = SEGMENT_LONG;
+	fake.vmcb->cpl = 0;
+	svm.load_context(&fake.cpu);
+	CHECK(svm.is_64bit_under(&fake.cpu, &fake.cpu.paging));
+	return fake.cpu.paging;
+}
+
+TEST(sixty_four_bit_code_has_its_mode_and_paging)
+{
+	static const size_t words[] = {
+		offsetof(struct vmcb, cr0), offsetof(struct vmcb, cr3),
+		offsetof(struct vmcb, cr4), offsetof(struct vmcb, efer),
+	};
+	struct vt_paging paging;
+
+	for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+		paging = start_64bit();
+		*(u64 *)((u8 *)fake.vmcb + words[i]) ^= BIT(12);
+		CHECK(!svm.is_64bit_under(&fake.cpu, &paging));
+	}
+	paging = start_64bit();
+	fake.vmcb->cpl = 3;
+	CHECK(!svm.is_64bit_under(&fake.cpu, &paging));
+	paging.is_user = true;
+	CHECK(svm.is_64bit_under(&fake.cpu, &paging));
+	fake.vmcb->cs.attributes = SEGMENT_DEFAULT_32;
+	CHECK(!svm.is_64bit_under(&fake.cpu, &paging));
+	paging = start_64bit();
+	fake.vmcb->efer = paging.efer = 0;
+	CHECK(!svm.is_64bit_under(&fake.cpu, &paging));
+}
+
 /* ---- Exits --------------------------------------------------------------- */
 
 TEST(instructions_of_svm_are_hidden)

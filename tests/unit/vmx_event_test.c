@@ -149,7 +149,7 @@ TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 		fake.vmcs[VMCS_GUEST_INTERRUPTIBILITY] =
 			i == 3 ? VMX_BLOCKED_BY_NMI : 0;
 		fake_vmx_run(VMX_REASON_EPT_VIOLATION);
-		CHECK_EQ(vmx.was_delivering(&fake.cpu), rows[i].info != 0);
+		CHECK_EQ(fake.last.slat.is_delivery, rows[i].info != 0);
 		fake.next_vectoring = 0;
 		fake_vmx_run(VMX_REASON_CPUID);
 		CHECK_EQ(fake.taken_count, rows[i].again);

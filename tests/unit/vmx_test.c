@@ -97,6 +97,38 @@ TEST(at_launch_the_guest_is_what_the_processor_was)
 	CHECK(fake.vmcs[VMCS_RIGHTS(VMCS_CS)] & BIT(13));
 }
 
+static struct vt_paging start_64bit(void)
+{
+	fake_vmx_start();
+	fake.vmcs[VMCS_GUEST_EFER] = EFER_LME | EFER_LMA;
+	fake.vmcs[VMCS_RIGHTS(VMCS_CS)] = SEGMENT_LONG << 4;
+	vmx.load_context(&fake.cpu);
+	CHECK(vmx.is_64bit_under(&fake.cpu, &fake.cpu.paging));
+	return fake.cpu.paging;
+}
+
+TEST(sixty_four_bit_code_has_its_mode_and_paging)
+{
+	static const enum vmcs_field words[] = {
+		VMCS_GUEST_CR0, VMCS_GUEST_CR3, VMCS_GUEST_CR4,
+		VMCS_GUEST_EFER,
+	};
+	struct vt_paging paging;
+
+	for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+		paging = start_64bit();
+		fake.vmcs[words[i]] ^= BIT(12);
+		CHECK(!vmx.is_64bit_under(&fake.cpu, &paging));
+	}
+	paging = start_64bit();
+	fake.vmcs[VMCS_RIGHTS(VMCS_SS)] |= SEGMENT_DPL;
+	CHECK(!vmx.is_64bit_under(&fake.cpu, &paging));
+	paging.is_user = true;
+	CHECK(vmx.is_64bit_under(&fake.cpu, &paging));
+	fake.vmcs[VMCS_RIGHTS(VMCS_CS)] = SEGMENT_DEFAULT_32 << 4;
+	CHECK(!vmx.is_64bit_under(&fake.cpu, &paging));
+}
+
 TEST(the_host_is_known_before_the_first_entry)
 {
 	fake_vmx_start();
