@@ -375,6 +375,7 @@ paging_test_EXTRA = $(page_test_EXTRA) \
 	$(call host_core,x86/paging x86/pagetable)
 $(foreach name,pagetable mtrr linear irq emulate vt,\
 	$(eval $(name)_test_EXTRA = $(call host_core,x86/$(name))))
+site_test_EXTRA = $(call host_core,mmio x86/emulate x86/linear x86/site)
 svm_test_EXTRA = $(call host_fakes,svm) $(call host_core,\
 	x86/svm x86/svm_event x86/svm_hide x86/svm_redirect \
 	x86/svm_state x86/svm_step x86/segment)

@@ -10,6 +10,7 @@
 #include "bits.h"
 #include "insn_cache.h"
 #include "linear.h"
+#include "site.h"
 #include "types.h"
 #include "vt.h"
 
@@ -51,16 +52,19 @@ struct cpu {
 	bool interrupts_exit;
 	bool halts_exit;
 
-	u32 unknown_exits;		/* exit.c: in a row */
-	u64 exits[VT_EXITS];		/* counts, read by others */
-	struct insn_cache insns;	/* emulate.c */
-	struct vt_paging paging;	/* see load_context() */
-	struct linear_walk walks[LINEAR_WALKS];	/* linear.c */
-
 	/* idt.c: what arrived while the host let it in. */
 	u32 host_vector;		/* | CPU_VECTOR_VALID; 0: none */
 	u32 host_nmi;
 	u32 host_init;			/* also by an exit */
+
+	u32 unknown_exits;		/* exit.c: in a row */
+	u64 exits[VT_EXITS];		/* counts, read by others */
+	struct site_list sites;		/* site.c */
+
+	/* What only a longer way needs. */
+	struct insn_cache insns;	/* emulate.c */
+	struct vt_paging paging;	/* see load_context() */
+	struct linear_walk walks[LINEAR_WALKS];	/* linear.c */
 } __attribute__((aligned(64)));
 
 static inline struct cpu *cpu_in_area(u64 area)

@@ -200,7 +200,7 @@ execute(struct cpu *cpu, const struct vt_exit *exit, const struct insn *insn)
  * translated, and found to be the guest's to write. Nothing of it can fail.
  */
 static bool store_directly(struct cpu *cpu, const struct vt_exit *exit,
-			   const struct insn *insn)
+			   const struct insn *insn, const u8 *bytes)
 {
 	struct mmio_access access = {
 		.size = insn->memory_size, .is_write = true,
@@ -211,6 +211,7 @@ static bool store_directly(struct cpu *cpu, const struct vt_exit *exit,
 	    !insn_is_store(insn, &cpu->guest, &linear, &access.value) ||
 	    (linear & PAGE_MASK) != at || at + access.size > PAGE_SIZE)
 		return false;
+	site_keep(cpu, exit, insn, bytes);
 	access_physical(exit->slat.address, &access);
 	vt->skip(cpu, insn->length);
 	return true;
@@ -232,7 +233,7 @@ static void emulate(struct cpu *cpu, const struct vt_exit *exit)
 	}
 	if (insn_uses_base(cpu->guest.mode, insn->segment))
 		vt->load_segments(cpu);
-	if (!store_directly(cpu, exit, insn))
+	if (!store_directly(cpu, exit, insn, bytes))
 		execute(cpu, exit, insn);
 }
 

@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "vt.h"
 
-void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit);
+__attribute__((noinline)) void
+emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit);
 
 #endif

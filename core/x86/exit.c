@@ -8,6 +8,7 @@
 #include "irq_exit.h"
 #include "log.h"
 #include "machine.h"
+#include "site.h"
 #include "smp.h"
 #include "spec/x86.h"
 #include "timer.h"
@@ -182,7 +183,6 @@ static void exit_handled(struct cpu *cpu, const struct vt_exit *exit)
 
 static void (*const handlers[VT_EXITS])(struct cpu *, const struct vt_exit *) = {
 	[VT_EXIT_HANDLED] = exit_handled,
-	[VT_EXIT_SLAT] = emulate_slat_exit,
 	[VT_EXIT_CPUID] = exit_cpuid,
 	[VT_EXIT_MSR] = exit_msr,
 	[VT_EXIT_IO] = exit_io,
@@ -204,7 +204,31 @@ static void nmi_arrived(struct cpu *cpu)
 		vt->inject_nmi(cpu);
 }
 
-void exit_loop(struct cpu *cpu)
+static inline void count(struct cpu *cpu, enum vt_exit_reason reason)
+{
+	WRITE_ONCE(cpu->exits[reason], cpu->exits[reason] + 1);
+}
+
+/* Takes the longest: what a device was told may be done by then. */
+static inline void exit_slat(struct cpu *cpu, const struct vt_exit *exit)
+{
+	count(cpu, VT_EXIT_SLAT);
+	cpu->unknown_exits = 0;
+	if (!site_execute(cpu, exit))
+		emulate_slat_exit(cpu, exit);
+	irq_take(cpu);
+}
+
+static __attribute__((noinline)) void
+exit_other(struct cpu *cpu, const struct vt_exit *exit)
+{
+	count(cpu, exit->reason);
+	if (exit->reason != VT_EXIT_UNKNOWN)
+		cpu->unknown_exits = 0;
+	handlers[exit->reason](cpu, exit);
+}
+
+HOT void exit_loop(struct cpu *cpu)
 {
 	struct vt_exit exit;
 
@@ -212,14 +236,10 @@ void exit_loop(struct cpu *cpu)
 		smp_enter_guest(cpu);
 		vt->run(cpu, &exit);
 		smp_left_guest(cpu);
-		WRITE_ONCE(cpu->exits[exit.reason],
-			   cpu->exits[exit.reason] + 1);
-		if (exit.reason != VT_EXIT_UNKNOWN)
-			cpu->unknown_exits = 0;
-		handlers[exit.reason](cpu, &exit);
-		/* The longest: what a device was told may be done by now. */
 		if (exit.reason == VT_EXIT_SLAT)
-			irq_take(cpu);
+			exit_slat(cpu, &exit);
+		else
+			exit_other(cpu, &exit);
 		timer_run();
 		if (cpu->host_nmi)
 			nmi_arrived(cpu);

@@ -6,6 +6,6 @@
 #include "cpu.h"
 
 /* Runs the guest of this CPU for ever. */
-_Noreturn void exit_loop(struct cpu *cpu);
+_Noreturn __attribute__((noinline)) void exit_loop(struct cpu *cpu);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "insn.h"
 
-#define INSN_CACHE_SIZE 8	/* a power of two */
+#define INSN_CACHE_SIZE 4	/* a power of two */
 #define INSN_CACHE_BYTES 16	/* whole words, and no less than a fetch */
 
 struct insn_cache {

@@ -59,6 +59,18 @@ size_t linear_fetch(struct cpu *asked, u8 bytes[LINEAR_FETCH_SIZE])
 	return code_size;
 }
 
+static u32 kept_count;
+
+void site_keep(struct cpu *asked, const struct vt_exit *exit,
+	       const struct insn *insn, const u8 *bytes)
+{
+	CHECK_EQ(asked->guest.rip, code_at);
+	CHECK_EQ(exit->slat.is_write, true);
+	CHECK_EQ(insn->length, code_size);
+	CHECK(!memcmp(bytes, code, code_size));
+	kept_count++;
+}
+
 /* What reached memory or a device: the last access, and how many. */
 static struct mmio_access trapped, machine;
 static u32 trapped_count, machine_count;
@@ -223,6 +235,7 @@ static void start(const u8 *bytes, size_t size, u64 rbx)
 	translation_count = segment_count = 0;
 	shows_ones = true;
 	fills = false;
+	kept_count = 0;
 	device_value = 0xddccbbaa;
 }
 
@@ -271,6 +284,7 @@ TEST(what_the_processor_has_translated_is_not_translated_again)
 	exit_by_store(TRAPPED + 0x300);
 	check_done(2);
 	CHECK_EQ(trapped.offset, 0x300);
+	CHECK_EQ(kept_count, 1);
 	start(CODE_OF(load_eax), 0x7000300);
 	exit_at(TRAPPED + 0x300);
 	check_done(2);
@@ -292,6 +306,7 @@ TEST(another_place_in_the_page_is_translated)
 	start(CODE_OF(store_eax), TRAPPED + 0x300);
 	exit_by_store(TRAPPED + 0x200);
 	CHECK_EQ(translation_count, 1);
+	CHECK_EQ(kept_count, 0);
 	CHECK_EQ(trapped.offset, 0x300);
 }
 
