@@ -407,7 +407,7 @@ overlay_host_test_EXTRA = $(overlay_test_EXTRA)
 overlay_log_test_EXTRA = $(filter %_log.o %_space.o,\
 	$(call host_plugins,overlay))
 overlay_power_test_EXTRA = $(call host_plugins,overlay) \
-	$(call host_fakes,power)
+	$(call host_fakes,power world)
 overlay_store_test_EXTRA = $(overlay_test_EXTRA)
 overlay_test_EXTRA = $(call host_plugins,overlay) \
 	$(B)/host/drivers/nvme/attach.o $(B)/host/drivers/nvme/io.o
