@@ -14,6 +14,7 @@ from pathlib import Path
 
 ITERATIONS = 600_000
 SALT_SIZE, KEY_SIZE, CHECK_SIZE = 32, 64, 32
+PASSPHRASE_MAX = 128            # PROMPT_MAX of boot/prompt.h
 
 
 def mask(passphrase, salt, iterations, size):
@@ -46,11 +47,49 @@ def unseal(text, passphrase):
     return key if check(key) == bytes.fromhex(lines["check"]) else None
 
 
-def ask():
+def ask(prompt):
     """Where no terminal is, a line of standard input."""
     if sys.stdin.isatty():
-        return getpass.getpass("Passphrase: ")
+        return getpass.getpass(f"{prompt}: ")
     return sys.stdin.readline().rstrip("\n")
+
+
+def ask_for_new():
+    """One that can be typed at the loader's prompt."""
+    passphrase = ask("Passphrase")
+    if not 0 < len(passphrase) <= PASSPHRASE_MAX or not all(
+            character.isprintable() and character <= "\uffff"
+            for character in passphrase):
+        raise SystemExit(f"sealkey: a passphrase has 1 to {PASSPHRASE_MAX} "
+                         "characters, each of which a keyboard has")
+    if sys.stdin.isatty() and ask("Again") != passphrase:
+        raise SystemExit("sealkey: these are two passphrases")
+    return passphrase
+
+
+def write_new(path, text):
+    """For its owner's eyes. What is there may be the only way to a disk."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise SystemExit(f"sealkey: {path} is there already: remove it, if "
+                         "what it opens is to be lost") from None
+    with open(file, "w") as out:
+        out.write(text)
+
+
+def seal_file(path, key_file):
+    key = key_file.read_bytes() if key_file else os.urandom(KEY_SIZE)
+    if len(key) not in (32, 64):
+        raise SystemExit("sealkey: a key has 32 or 64 bytes")
+    write_new(path, seal(key, ask_for_new()))
+
+
+def open_file(path):
+    key = unseal(path.read_text(), ask("Passphrase"))
+    if not key:
+        raise SystemExit("sealkey: not with this passphrase")
+    sys.stdout.buffer.write(key)
 
 
 def main():
@@ -61,16 +100,9 @@ def main():
     parser.add_argument("--key-file", type=Path)
     options = parser.parse_args()
     if options.verb == "seal":
-        key = (options.key_file.read_bytes() if options.key_file else
-               os.urandom(KEY_SIZE))
-        if len(key) not in (32, 64):
-            raise SystemExit("sealkey: a key has 32 or 64 bytes")
-        options.file.write_text(seal(key, ask()))
-        return
-    key = unseal(options.file.read_text(), ask())
-    if not key:
-        raise SystemExit("sealkey: not with this passphrase")
-    sys.stdout.buffer.write(key)
+        seal_file(options.file, options.key_file)
+    else:
+        open_file(options.file)
 
 
 if __name__ == "__main__":
