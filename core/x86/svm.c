@@ -19,7 +19,8 @@
 #include "svm.h"
 #include "svm_cpu.h"
 
-void svm_run(struct cpu *cpu, hpa_t vmcb);
+void svm_run(struct cpu *cpu, struct vt_exit *exit, hpa_t vmcb);
+void svm_exited(struct cpu *cpu, struct vt_exit *exit);
 void svm_take_nmi_smi_and_init(void);
 void svm_sleep(const u32 *host_nmi);
 
@@ -232,32 +233,35 @@ decode_other(struct cpu *cpu, struct vmcb *vmcb, struct vt_exit *exit)
 	}
 }
 
-static inline void enter(struct cpu *cpu, struct vmcb *vmcb)
+static HOT void run(struct cpu *cpu, struct vt_exit *exit)
 {
-	struct insn_cpu *guest = &cpu->guest;
+	const struct insn_cpu *guest = &cpu->guest;
+	struct vmcb *vmcb;
 
+	if (svm_of(cpu)->has_events)
+		svm_event_offer(cpu);
+	vmcb = svm_of(cpu)->vmcb;
 	vmcb->rax = guest->gpr[INSN_RAX];
 	vmcb->rsp = guest->gpr[INSN_RSP];
 	vmcb->rip = guest->rip;
 	vmcb->rflags = guest->rflags;
-	svm_run(cpu, page_hpa(vmcb));
+	svm_run(cpu, exit, page_hpa(vmcb));
+}
+
+/* Where svm_run() goes on: neither has to keep anything over the guest. */
+HOT void svm_exited(struct cpu *cpu, struct vt_exit *exit)
+{
+	struct insn_cpu *guest = &cpu->guest;
+	struct svm_cpu *svm = svm_of(cpu);
+	struct vmcb *vmcb = svm->vmcb;
+
 	guest->gpr[INSN_RAX] = vmcb->rax;
 	guest->gpr[INSN_RSP] = vmcb->rsp;
 	guest->rip = vmcb->rip;
 	guest->rflags = vmcb->rflags;
-}
-
-static HOT void run(struct cpu *cpu, struct vt_exit *exit)
-{
-	struct svm_cpu *svm = svm_of(cpu);
-	struct vmcb *vmcb = svm->vmcb;
-
-	if (svm->has_events)
-		svm_event_offer(cpu);
-	enter(cpu, vmcb);
+	vmcb->tlb_control = SVM_TLB_KEEP;
 	if (svm->has_events)
 		svm_event_note(cpu);
-	vmcb->tlb_control = SVM_TLB_KEEP;
 	if (vmcb->exit_interrupt_info & SVM_EVENT_VALID)
 		svm_event_repeat(cpu, vmcb->exit_interrupt_info);
 	/* Far the commonest; the others take a search. */

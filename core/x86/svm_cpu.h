@@ -46,7 +46,7 @@ void svm_event_set_interrupt_exits(struct cpu *cpu, bool on);
 void svm_event_set_halt_exits(struct cpu *cpu, bool on);
 bool svm_event_ends_halt(struct cpu *cpu, bool sleeps);
 /* Around a run, with svm->has_events: what is offered, what was taken. */
-void svm_event_offer(struct cpu *cpu);
+__attribute__((noinline)) void svm_event_offer(struct cpu *cpu);
 void svm_event_note(struct cpu *cpu);
 /* The exit has cut short the delivery of EXITINTINFO `info`. */
 void svm_event_repeat(struct cpu *cpu, u64 info);

@@ -7,8 +7,12 @@
 
 #define GPR(n) (8 * (n))	/* struct cpu begins with the registers */
 
-/* void svm_run(struct cpu *cpu, u64 vmcb) */
-	.section .text.svm_run, "ax", @progbits
+/*
+ * void svm_run(struct cpu *cpu, struct vt_exit *exit, u64 vmcb)
+ *
+ * Ends in svm_exited(cpu, exit).
+ */
+	.section .text.hot.svm_run, "ax", @progbits
 	.globl svm_run
 	.hidden svm_run
 	.type svm_run, @function
@@ -19,8 +23,9 @@ svm_run:
 	push	%r13
 	push	%r14
 	push	%r15
+	push	%rsi
 	push	%rdi
-	mov	%rsi, %rax		/* VMCB; the guest's rax is in it */
+	mov	%rdx, %rax		/* VMCB; the guest's rax is in it */
 	mov	GPR(1)(%rdi), %rcx
 	mov	GPR(2)(%rdi), %rdx
 	mov	GPR(3)(%rdi), %rbx
@@ -52,6 +57,7 @@ svm_run:
 	mov	%r15, GPR(15)(%rdi)
 	pop	%rax
 	mov	%rax, GPR(7)(%rdi)
+	pop	%rsi
 	pop	%r15
 	pop	%r14
 	pop	%r13
@@ -59,7 +65,7 @@ svm_run:
 	pop	%rbp
 	pop	%rbx
 	cld
-	ret
+	jmp	svm_exited
 
 	.text
 

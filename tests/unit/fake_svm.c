@@ -21,8 +21,10 @@ static void take(u8 vector)
 	fake.guest_if = false;
 }
 
+void svm_exited(struct cpu *of, struct vt_exit *exit);
+
 /* EVENTINJ first (15.20), then a virtual interrupt if IF allows (15.21.4). */
-void svm_run(struct cpu *of, hpa_t address)
+void svm_run(struct cpu *of, struct vt_exit *exit, hpa_t address)
 {
 	struct vmcb *now = fake.vmcb;
 
@@ -41,6 +43,7 @@ void svm_run(struct cpu *of, hpa_t address)
 	now->exit_info1 = fake.next_info1;
 	now->exit_info2 = fake.next_info2;
 	now->exit_interrupt_info = fake.next_event;
+	svm_exited(of, exit);
 }
 
 void svm_take_interrupt(void)
