@@ -29,6 +29,12 @@ enum vt_exit_reason {
 	VT_EXITS,
 };
 
+enum vt_access {
+	VT_ACCESS_INSTRUCTION,
+	VT_ACCESS_WALK,		/* of the guest's tables */
+	VT_ACCESS_DELIVERY,	/* of an event; the exit has cut it short */
+};
+
 struct vt_exit {
 	enum vt_exit_reason reason;
 	u8 length;		/* of the instruction, for CPUID, MSR, IO, INVD,
@@ -37,11 +43,7 @@ struct vt_exit {
 		struct {
 			gpa_t address;
 			bool is_write;
-			bool is_final;	/* the access itself, not the walk of
-					 * the guest's tables */
-			bool is_delivery;	/* an event's that the exit has
-						 * cut short, and not the
-						 * instruction's */
+			enum vt_access whose;
 		} slat;
 		struct {
 			u32 index;

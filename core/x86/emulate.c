@@ -254,7 +254,7 @@ void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
 	}
 	if (slat_fill(address))
 		return;
-	if (!exit->slat.is_final) {
+	if (exit->slat.whose == VT_ACCESS_WALK) {
 		/* Page tables in trapped or hidden memory: what is there is
 		 * no page table. */
 		log_limited(LOG_WARN, "cpu%u: page table at %#llx: #GP",
@@ -262,7 +262,7 @@ void emulate_slat_exit(struct cpu *cpu, const struct vt_exit *exit)
 		vt->inject_exception(cpu, VECTOR_GP, true, 0);
 		return;
 	}
-	if (exit->slat.is_delivery) {
+	if (exit->slat.whose == VT_ACCESS_DELIVERY) {
 		log_warn("cpu%u: event delivery through %#llx: reset",
 			 cpu->index, (unsigned long long)address.v);
 		machine_reset();	/* as its triple fault */

@@ -63,8 +63,7 @@ HOT bool site_execute(struct cpu *cpu, const struct vt_exit *exit)
 	struct mmio_access access;
 	const struct site *site;
 
-	if (!exit->slat.is_write || !exit->slat.is_final ||
-	    exit->slat.is_delivery)
+	if (!exit->slat.is_write || exit->slat.whose != VT_ACCESS_INSTRUCTION)
 		return false;
 	site = find(cpu);
 	if (!site || !is_operand(site, gpr, exit->slat.address.v))

@@ -143,8 +143,11 @@ static inline void decode_slat(const struct vmcb *vmcb, struct vt_exit *exit)
 	exit->reason = VT_EXIT_SLAT;
 	exit->slat.address = gpa(vmcb->exit_info2);
 	exit->slat.is_write = info & SVM_NPF_WRITE;
-	exit->slat.is_final = !(info & SVM_NPF_TABLE);
-	exit->slat.is_delivery = vmcb->exit_interrupt_info & SVM_EVENT_VALID;
+	exit->slat.whose = VT_ACCESS_INSTRUCTION;
+	if (info & SVM_NPF_TABLE)
+		exit->slat.whose = VT_ACCESS_WALK;
+	else if (vmcb->exit_interrupt_info & SVM_EVENT_VALID)
+		exit->slat.whose = VT_ACCESS_DELIVERY;
 }
 
 static void decode_io(const struct vmcb *vmcb, struct vt_exit *exit)

@@ -174,9 +174,12 @@ static void decode_slat(struct cpu *cpu, struct vt_exit *exit)
 	exit->reason = VT_EXIT_SLAT;
 	exit->slat.address = gpa(vmread(VMCS_GUEST_PHYSICAL));
 	exit->slat.is_write = qualification & VMX_EPT_WRITE;
-	exit->slat.is_final = (qualification & VMX_EPT_LINEAR) &&
-			      (qualification & VMX_EPT_FINAL);
-	exit->slat.is_delivery = vmx_of(cpu)->was_delivering;
+	exit->slat.whose = VT_ACCESS_INSTRUCTION;
+	if (!(qualification & VMX_EPT_LINEAR) ||
+	    !(qualification & VMX_EPT_FINAL))
+		exit->slat.whose = VT_ACCESS_WALK;
+	else if (vmx_of(cpu)->was_delivering)
+		exit->slat.whose = VT_ACCESS_DELIVERY;
 }
 
 static void decode_io(struct vt_exit *exit)

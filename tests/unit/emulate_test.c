@@ -243,7 +243,7 @@ static void exit_at(u64 address)
 {
 	struct vt_exit exit = {
 		.reason = VT_EXIT_SLAT,
-		.slat = { .address = gpa(address), .is_final = true },
+		.slat = { .address = gpa(address) },
 	};
 
 	emulate_slat_exit(&cpu, &exit);
@@ -253,8 +253,7 @@ static void exit_by_store(u64 address)
 {
 	struct vt_exit exit = {
 		.reason = VT_EXIT_SLAT,
-		.slat = { .address = gpa(address), .is_write = true,
-			  .is_final = true },
+		.slat = { .address = gpa(address), .is_write = true },
 	};
 
 	emulate_slat_exit(&cpu, &exit);
@@ -568,7 +567,7 @@ TEST(a_page_table_in_trapped_memory_is_a_general_protection_fault)
 {
 	struct vt_exit exit = {
 		.reason = VT_EXIT_SLAT,
-		.slat = { .address = gpa(TRAPPED), .is_final = false },
+		.slat = { .address = gpa(TRAPPED), .whose = VT_ACCESS_WALK },
 	};
 
 	start(CODE_OF(load_eax), TRAPPED);
@@ -581,8 +580,8 @@ TEST(an_event_that_cannot_be_delivered_resets_the_machine)
 {
 	struct vt_exit exit = {
 		.reason = VT_EXIT_SLAT,
-		.slat = { .address = gpa(TRAPPED), .is_final = true,
-			  .is_delivery = true },
+		.slat = { .address = gpa(TRAPPED),
+			  .whose = VT_ACCESS_DELIVERY },
 	};
 
 	start(CODE_OF(store_eax), TRAPPED);

@@ -250,7 +250,7 @@ static void exit_by(u64 page, u64 offset, struct vt_exit exit)
 static void store_at(u64 page, u64 offset)
 {
 	exit_by(page, offset, (struct vt_exit){
-		.slat = { .is_write = true, .is_final = true },
+		.slat = { .is_write = true },
 	});
 }
 
@@ -570,10 +570,9 @@ static void exit_or_reset(struct vt_exit exit)
 TEST(what_is_no_store_of_the_instructions_is_not_done)
 {
 	static const struct vt_exit exits[] = {
-		{ .slat = { .is_final = true } },
-		{ .slat = { .is_write = true } },
-		{ .slat = { .is_write = true, .is_final = true,
-			    .is_delivery = true } },
+		{ .slat = { .is_write = false } },
+		{ .slat = { .is_write = true, .whose = VT_ACCESS_WALK } },
+		{ .slat = { .is_write = true, .whose = VT_ACCESS_DELIVERY } },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(exits); i++) {
@@ -611,7 +610,7 @@ TEST(code_across_two_pages_is_the_emulators)
 {
 	struct vt_exit exit = {
 		.slat = { .address = gpa((u64)device + 0x100),
-			  .is_write = true, .is_final = true },
+			  .is_write = true },
 	};
 
 	start(&store_eax);

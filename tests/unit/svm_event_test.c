@@ -276,7 +276,8 @@ TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 		fake_svm_start();
 		fake.next_event = rows[i].info;
 		fake_svm_run(SVM_EXIT_NPF);
-		CHECK_EQ(fake.last.slat.is_delivery, rows[i].info != 0);
+		CHECK_EQ(fake.last.slat.whose, rows[i].info ?
+			 VT_ACCESS_DELIVERY : VT_ACCESS_INSTRUCTION);
 		fake.next_event = 0;
 		fake_svm_run(SVM_EXIT_SMI);
 		CHECK_EQ(fake.taken_count, rows[i].again);

@@ -146,10 +146,12 @@ TEST(an_event_cut_short_by_an_exit_is_delivered_again)
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		fake_vmx_start();
 		fake.next_vectoring = rows[i].info;
+		fake.next_qualification = VMX_EPT_LINEAR | VMX_EPT_FINAL;
 		fake.vmcs[VMCS_GUEST_INTERRUPTIBILITY] =
 			i == 3 ? VMX_BLOCKED_BY_NMI : 0;
 		fake_vmx_run(VMX_REASON_EPT_VIOLATION);
-		CHECK_EQ(fake.last.slat.is_delivery, rows[i].info != 0);
+		CHECK_EQ(fake.last.slat.whose, rows[i].info ?
+			 VT_ACCESS_DELIVERY : VT_ACCESS_INSTRUCTION);
 		fake.next_vectoring = 0;
 		fake_vmx_run(VMX_REASON_CPUID);
 		CHECK_EQ(fake.taken_count, rows[i].again);

@@ -209,11 +209,12 @@ TEST(a_nested_fault_tells_where_and_what)
 				  VMX_EPT_LINEAR;
 	CHECK_EQ(fake_vmx_run(VMX_REASON_EPT_VIOLATION), VT_EXIT_SLAT);
 	CHECK_EQ(fake.last.slat.address.v, 0xfee00300);
-	CHECK(fake.last.slat.is_write && fake.last.slat.is_final);
+	CHECK(fake.last.slat.is_write);
+	CHECK_EQ(fake.last.slat.whose, VT_ACCESS_INSTRUCTION);
 	/* Of a load of PDPTEs by MOV to CR3 that bit says nothing. */
 	fake.next_qualification = VMX_EPT_FINAL;
 	fake_vmx_run(VMX_REASON_EPT_VIOLATION);
-	CHECK(!fake.last.slat.is_final);
+	CHECK_EQ(fake.last.slat.whose, VT_ACCESS_WALK);
 }
 
 /* Bits above the basic reason tell more of it: here, that an enclave ran. */
