@@ -26,7 +26,7 @@ struct entry {
  */
 static struct entry entries[REGION_MAX + 1];
 static u32 count;
-static u64 version;
+static HOT_DATA u64 version;
 static struct lock lock;
 
 /* By page, where one of its addresses was found last: any value will do. */

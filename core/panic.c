@@ -9,7 +9,7 @@
 #include "x86/cpu.h"
 #include "x86/smp.h"
 
-static u32 is_on;
+static HOT_DATA u32 is_on;
 
 bool panic_is_on(void)
 {

@@ -10,7 +10,7 @@
 
 static struct lock lock;
 static struct list timers = LIST_INIT(timers);
-static u64 next_us = NEVER;	/* the first deadline; read without the lock */
+static HOT_DATA u64 next_us = NEVER;	/* the first deadline; read without the lock */
 
 static void find_next(void)
 {

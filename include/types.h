@@ -33,6 +33,7 @@ static inline hpa_t hpa(u64 v)
  * hardly anything needs is kept out of its way. */
 #define HOT __attribute__((hot))
 #define COLD __attribute__((cold))
+#define HOT_DATA __attribute__((section(".data.hot")))
 
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096ull

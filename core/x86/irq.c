@@ -15,7 +15,7 @@
 
 #define GRACE_US 5000
 
-static u32 watch_count;
+static HOT_DATA u32 watch_count;
 static u64 last_put_us;
 static struct list listeners = LIST_INIT(listeners);
 static struct cpu *timekeeper;	/* waits for timers in the host; or NULL */

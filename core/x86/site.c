@@ -20,17 +20,25 @@ static inline bool is_operand(const struct site *site, const u64 *gpr,
 	return (offset & PAGE_MASK) == in_page && in_page <= site->last_offset;
 }
 
+static inline u64 word_at(const u8 *bytes)
+{
+	u64 word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
 /* A site that is none was found under no paging, which 64-bit code has. */
 static inline bool is_same_code(const struct cpu *cpu, const struct site *site)
 {
-	u64 words[SITE_WORDS];
+	const u8 *code;
 
 	if (!vt->is_64bit_under(cpu, &site->walk.paging) ||
 	    !linear_is_same(&site->walk))
 		return false;
-	memcpy(words, site->walk.memory + (site->rip & PAGE_MASK),
-	       sizeof(words));
-	return !((words[0] ^ site->words[0]) | (words[1] ^ site->words[1]));
+	code = site->walk.memory + (site->rip & PAGE_MASK);
+	return word_at(code) == site->words[0] &&
+	       word_at(code + sizeof(u64)) == site->words[1];
 }
 
 static inline bool is_site(const struct cpu *cpu, const struct site *site)

@@ -134,9 +134,12 @@ static void init_arrived(struct cpu *cpu)
 /* Of all that handle_requests() is for, what comes from elsewhere. */
 static inline bool is_asked(const struct cpu *cpu)
 {
-	return READ_ONCE(cpu->flush_requested) != cpu->flush_done ||
-	       READ_ONCE(cpu->init_pending) || READ_ONCE(cpu->host_init) ||
-	       cpu->state != CPU_RUNNING || panic_is_on();
+	u32 asked = READ_ONCE(cpu->flush_requested) ^ cpu->flush_done;
+
+	asked |= READ_ONCE(cpu->init_pending);
+	asked |= READ_ONCE(cpu->host_init);
+	asked |= cpu->state;	/* but CPU_RUNNING, which is 0 */
+	return asked || panic_is_on();
 }
 
 static COLD __attribute__((noinline)) void answer(struct cpu *cpu)

@@ -7,7 +7,7 @@
 #include "svm.h"
 #include "vmx.h"
 
-const struct vt *vt = &svm;
+HOT_DATA const struct vt *vt = &svm;
 
 const char *vt_select(void)
 {
