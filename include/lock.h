@@ -25,7 +25,7 @@ static inline void lock_acquire(struct lock *lock)
 
 static inline bool lock_try(struct lock *lock)
 {
-	u32 serving = __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+	u32 serving = __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE);
 
 	return __atomic_compare_exchange_n(&lock->next, &serving, serving + 1,
 					   false, __ATOMIC_ACQUIRE,
