@@ -395,7 +395,7 @@ partition_test_EXTRA = $(call host_fakes,nvme_io)
 selector_test_EXTRA = $(call host_fakes,nvme_io)
 # The driver as a whole: nobody calls it, its attach() is in a section.
 $(foreach name,hub queue dptr sgl length admin namespace ctrl plug chain \
-	own direct dbbuf hmb control threads hostile bounce,\
+	own direct dbbuf hmb control threads hostile bounce clear,\
 	$(eval $(name)_test_EXTRA = $(B)/host/drivers/nvme/attach.o))
 crypt_xts_test_EXTRA = $(filter %xts.o %sse.o,$(call host_plugins,crypt))
 sealed_test_LIBS = -l:libnettle.a

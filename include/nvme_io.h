@@ -205,6 +205,17 @@ struct nvme_io_interceptor {
 					   const struct nvme_io_command *cmd);
 
 	/*
+	 * A Read or Write has come, and on_command let it PASS: of which
+	 * blocks around its own need not be asked again? Narrows those from
+	 * *first to *last to such that whatever does the same there (`cmd`
+	 * says which of both) passes as well, until nvme_io_ask_again().
+	 * None: *last < *first. NULL, or without NVME_IO_CONCURRENT: asked
+	 * about every command.
+	 */
+	void (*on_passed)(void *interceptor, const struct nvme_io_command *cmd,
+			  u64 *first, u64 *last);
+
+	/*
 	 * Copy (I/O opcode 19h), before on_command: the source ranges, in
 	 * Sluice's copy that the device will be given. cmd->lba and n_lbas
 	 * are the destination. NULL: on_command decides with what it sees.
@@ -365,6 +376,10 @@ void nvme_io_resume_guest_request(struct nvme_host *host,
  * hook is called again. */
 void nvme_io_retry_guest_request(struct nvme_host *host,
 				 struct nvme_request *req);
+
+/* What on_passed has said does not hold any more: commands that come after
+ * this are asked about. */
+void nvme_io_ask_again(struct nvme_host *host);
 
 /* Answers a request that is held, or from within a hook: the guest gets this
  * status with its own command id; the device never sees the command. */

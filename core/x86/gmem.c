@@ -91,7 +91,7 @@ static bool is_own(u64 base, u64 size)
 	return ranges_overlap(base, size, own_base, own_size);
 }
 
-bool gmem_is_dma_safe(gpa_t base, u64 size)
+inline bool gmem_is_dma_safe(gpa_t base, u64 size)
 {
 	return base.v + size >= base.v && !is_own(base.v, size) &&
 	       !ranges_overlap(base.v, size, MESSAGE_BASE, MESSAGE_SIZE);

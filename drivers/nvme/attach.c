@@ -104,7 +104,7 @@ static int look(struct nvme_host *host)
 		(u64)regs_read32(host, NVME_REG_CAP + 4) << 32;
 	error = check_capabilities(host, cap);
 	if (!error) {
-		host->cap = cap;
+		regs_set_cap(host, cap);
 		ctrl_look(host);
 	}
 	WRITE_ONCE(host->bar, 0);

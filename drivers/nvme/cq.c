@@ -18,7 +18,7 @@ bool hub_has_place(const struct hub *hub)
 		ring->size - 1;
 }
 
-HOT bool hub_is_half_full(const struct hub *hub)
+HOT inline bool hub_is_half_full(const struct hub *hub)
 {
 	const struct guest_ring *guest = &hub->guest;
 	const struct shadow_ring *shadow = &hub->shadow;
@@ -128,7 +128,7 @@ static bool complete_direct(struct hub *hub, struct nvme_cqe *cqe)
 	req = cid_take(sq, READ_ONCE(cqe->cid));
 	if (!req)
 		return false;
-	hub_leave_device(req);
+	request_leave_device(req);
 	if (req->is_special)
 		alter(req, cqe);
 	request_free(req);
@@ -167,7 +167,7 @@ static bool complete_relayed(struct hub *hub, const struct nvme_cqe *from)
 		request_free(req);
 		return true;
 	}
-	hub_leave_device(req);
+	request_leave_device(req);
 	if (req->own)
 		complete_own(req, &cqe);
 	else
@@ -182,7 +182,7 @@ static bool complete(struct hub *hub, struct nvme_cqe *cqe)
 }
 
 /* Before a direct queue is watched it is the guest that may have written. */
-static struct nvme_cqe *next_cqe(const struct hub *hub)
+static inline struct nvme_cqe *next_cqe(const struct hub *hub)
 {
 	struct nvme_cqe *entries = hub->shadow.entries;
 	struct nvme_cqe *cqe = &entries[READ_ONCE(hub->shadow.head)];
@@ -202,11 +202,12 @@ bool hub_has_completion(const struct hub *hub)
 static void reap_one(struct hub *hub, struct nvme_cqe *cqe)
 {
 	struct shadow_ring *ring = &hub->shadow;
+	u32 head = ring_advance(ring->head, ring->size);
 
-	WRITE_ONCE(ring->head, ring_advance(ring->head, ring->size));
-	WRITE_ONCE(ring->phase, ring->phase ^ !ring->head);
+	WRITE_ONCE(ring->head, head);
+	WRITE_ONCE(ring->phase, ring->phase ^ !head);
 	if (hub->is_direct)
-		hub->guest.tail = ring->head;
+		hub->guest.tail = head;
 	if (!complete(hub, cqe))
 		log_limited(LOG_WARN, "%s: cq%u: device completed cid %u of sq%u, "
 			    "which is not under way", hub->host->name, hub->id,

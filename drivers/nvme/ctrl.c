@@ -188,10 +188,8 @@ static void retire(struct nvme_host *host)
 	WRITE_ONCE(host->reshape_count, 0);
 	host->own_id = 0;
 	host->is_refreshing = host->wants_refresh = false;
-	for (u32 id = 0; id < NVME_QUEUE_IDS; id++) {
-		WRITE_ONCE(host->doorbells[id][0], 0);
-		WRITE_ONCE(host->doorbells[id][1], 0);
-	}
+	for (u32 i = 0; i < ARRAY_COUNT(host->doorbells); i++)
+		WRITE_ONCE(host->doorbells[i], 0);
 }
 
 /* The device has let go of all memory it was given. */

@@ -146,7 +146,7 @@ static bool read_tail(struct sq *sq)
 	u32 tail, before = sq->guest.tail;
 
 	if (read_news(&sq->dbbuf, &tail) && tail != before)
-		hub_ring_sq(sq->hub, sq, tail);
+		hub_ring_sq(sq, tail);
 	return sq->guest.tail != before;
 }
 
@@ -170,16 +170,38 @@ static bool needs_head(const struct hub *hub)
 	return count >= ring->size - 1 || !list_is_empty(&hub->waiting);
 }
 
-/* True: there is news. */
-static bool arm_head(struct hub *hub)
+static __attribute__((noinline)) bool arm_full_head(struct hub *hub)
 {
-	bool is_half_full = hub_is_half_full(hub);
-	bool has_moved = is_half_full && dbbuf_read_head(hub);
-	bool is_needed = is_half_full && needs_head(hub);
+	bool has_moved = dbbuf_read_head(hub);
+	bool is_needed = needs_head(hub);
 
 	if (tell(&hub->dbbuf, head_event(hub, is_needed)) && is_needed)
 		has_moved |= dbbuf_read_head(hub);
 	return has_moved;
+}
+
+/* True: there is news. */
+static inline bool arm_head(struct hub *hub)
+{
+	if (hub_is_half_full(hub))
+		return arm_full_head(hub);
+	tell(&hub->dbbuf, head_event(hub, false));
+	return false;
+}
+
+static inline bool arm_tail(struct sq *sq)
+{
+	return tell(&sq->dbbuf, sq->guest.tail) && read_tail(sq);
+}
+
+bool dbbuf_arm_one(struct hub *hub, struct sq *sq)
+{
+	bool has_moved;
+
+	if (!READ_ONCE(hub->host->dbbuf))
+		return false;
+	has_moved = arm_head(hub);
+	return arm_tail(sq) || has_moved;
 }
 
 /* While an event stands, the guest rings for whatever it writes past it. */
@@ -191,12 +213,8 @@ bool dbbuf_arm(struct hub *hub)
 	if (!READ_ONCE(hub->host->dbbuf))
 		return false;
 	has_moved = arm_head(hub);
-	list_for_each(node, &hub->sqs) {
-		struct sq *sq = container_of(node, struct sq, node);
-
-		if (tell(&sq->dbbuf, sq->guest.tail))
-			has_moved |= read_tail(sq);
-	}
+	list_for_each(node, &hub->sqs)
+		has_moved |= arm_tail(container_of(node, struct sq, node));
 	return has_moved;
 }
 

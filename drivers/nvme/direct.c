@@ -119,6 +119,15 @@ static bool has_window_at(const struct nvme_host *host, u64 address, u64 size)
 	return false;
 }
 
+HOT bool direct_may_watch(u64 page)
+{
+	u64 mask;
+
+	return page < READ_FIRST(windows_end) &&
+		page >= READ_ONCE(windows_start) &&
+		READ_ONCE(*page_word(page, &mask)) & mask;
+}
+
 HOT bool direct_is_near(u64 address, u64 size)
 {
 	return address < READ_FIRST(windows_end) &&

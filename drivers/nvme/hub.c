@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands through a hub: fetch (guest to Sluice) and issue (Sluice to
- * device); completions come back in cq.c. All under hub->lock.
+ * Commands through a hub: fetch (guest to Sluice), what happens to them, and
+ * kick; completions come back in cq.c. All under hub->lock.
  */
 #include <errno.h>
 
 #include "irq.h"
 #include "nvme.h"
-#include "page.h"
 
 static struct hub *hub_of(const struct nvme_request *req)
 {
@@ -27,147 +26,40 @@ static void count(u64 *counter)
 
 /* ---- Issue ------------------------------------------------------------------ */
 
-/*
- * An event request may stay at the device for ever: were it counted, every
- * interrupt of an idle machine would exit. So the event itself is found by
- * the next exit that comes for another reason.
- */
-static bool is_event_request(const struct nvme_request *req)
-{
-	return !req->own && req->cmd.admin && !req->is_carrier &&
-		req->cmd.opcode == NVME_ADMIN_ASYNC_EVENT;
-}
-
-static void enter_device(struct nvme_request *req)
-{
-	struct hub *hub = hub_of(req);
-
-	ASSERT(req->owner == OWNER_HUB);
-	req->owner = OWNER_DEVICE;
-	if (!hub->is_direct && is_event_request(req))
-		return;
-	WRITE_ONCE(hub->busy, hub->busy + 1);
-	/* Whoever works on a hub watches already: this does not wait. */
-	if (hub->is_direct)
-		cid_add(req);
-	else if (!__atomic_fetch_add(&hub->host->busy, 1, __ATOMIC_RELAXED))
-		irq_watch_get();
-}
-
-void hub_leave_device(struct nvme_request *req)
-{
-	struct hub *hub = hub_of(req);
-
-	ASSERT(req->owner == OWNER_DEVICE);
-	req->owner = OWNER_HUB;
-	if (!hub->is_direct && is_event_request(req))
-		return;
-	WRITE_ONCE(hub->busy, hub->busy - 1);
-	if (!hub->is_direct &&
-	    !__atomic_sub_fetch(&hub->host->busy, 1, __ATOMIC_RELAXED))
-		irq_watch_put();
-}
-
-/* A Flush of a namespace there is, or the harmless Get Features. */
-static COLD void build_carrier(const struct nvme_request *req, struct nvme_sqe *sqe)
-{
-	struct nvme_namespace ns = { .public.nsid = req->cmd.nsid };
-	struct nvme_host *host = hub_of(req)->host;
-
-	*sqe = (struct nvme_sqe){ 0 };
-	if (req->cmd.admin) {
-		sqe->opcode = NVME_ADMIN_GET_FEATURES;
-		sqe->cdw10 = NVME_FEATURE_ARBITRATION;
-		return;
-	}
-	if (!req->is_flush && ns_find(host, req->cmd.nsid, &ns))
-		ns_at(host, 0, &ns);
-	sqe->opcode = NVME_CMD_FLUSH;
-	sqe->nsid = ns.public.nsid;
-}
-
-static void set_pointers(struct nvme_sqe *sqe, const struct dptr *data)
-{
-	sqe->prp1 = data->copy ? page_hpa(data->copy).v : data->prp1;
-	sqe->prp2 = data->copy ? 0 : data->prp2;
-	if (!data->is_sgl || data->copy)
-		sqe->flags &= ~NVME_SQE_PSDT;
-}
-
-static void build_sqe(const struct nvme_request *req, struct nvme_sqe *sqe)
-{
-	if (req->own) {
-		*sqe = req->own->sqe;
-	} else if (req->is_carrier || req->is_flush) {
-		build_carrier(req, sqe);
-	} else {
-		*sqe = req->sqe;
-		set_pointers(sqe, &req->data);
-	}
-	sqe->cid = request_device_id(req);
-}
-
-/* Before the device could answer: nobody sees that answer but us. */
-static COLD void make_special(struct nvme_request *req)
-{
-	struct hub *hub = hub_of(req);
-
-	req->is_special = true;
-	if (!hub->special_count++)
-		direct_close(hub);
-}
-
 /* Two commands of one id at the device could not be told apart: the second
  * waits, where a device would do either. */
-static bool is_id_free(const struct nvme_request *req)
+static __attribute__((noinline)) void issue_later(struct nvme_request *req)
 {
-	struct sq *sq = req->sq;
-
-	if (!sq->is_direct || !cid_has(sq, req->sqe.cid))
-		return true;
-	hub_reap(sq->hub);
-	return !cid_has(sq, req->sqe.cid);
+	hub_reap(hub_of(req));
+	if (request_issue(req))
+		return;
+	req->stage = STAGE_ISSUE;
+	wait(req);
 }
 
-/*
- * The ring has more entries than there are slots, so it is never full; of a
- * direct queue hub_ring_sq() has seen to it. There the place is the guest's.
- */
-static HOT void issue(struct nvme_request *req)
+static inline void issue(struct nvme_request *req)
 {
-	struct shadow_ring *ring = &req->sq->shadow;
-	struct nvme_sqe *entries = ring->entries;
-
-	if (!is_id_free(req)) {
-		req->stage = STAGE_ISSUE;
-		wait(req);
-		return;
-	}
-	if (req->sq->is_direct)
-		ASSERT(ring_advance(ring->tail, ring->size) ==
-		       req->sq->guest.head);
-	if (req->is_carrier && req->sq->is_direct)
-		make_special(req);
-	build_sqe(req, &entries[ring->tail]);
-	ring->tail = ring_advance(ring->tail, ring->size);
-	enter_device(req);
+	if (!request_issue(req))
+		issue_later(req);
 }
 
 /* One doorbell for all that was issued since the last. */
-static void kick(struct hub *hub)
+static void kick_sq(const struct hub *hub, struct sq *sq)
+{
+	if (sq->kicked == sq->shadow.tail)
+		return;
+	sq->kicked = sq->shadow.tail;
+	/* SQEs before the doorbell that announces them. */
+	barrier_write();
+	regs_kick(hub->host, sq->id, false, sq->kicked);
+}
+
+static void kick(const struct hub *hub)
 {
 	struct list *node;
 
-	list_for_each(node, &hub->sqs) {
-		struct sq *sq = container_of(node, struct sq, node);
-
-		if (sq->kicked == sq->shadow.tail)
-			continue;
-		sq->kicked = sq->shadow.tail;
-		/* SQEs before the doorbell that announces them. */
-		barrier_write();
-		regs_kick(hub->host, sq->id, false, sq->kicked);
-	}
+	list_for_each(node, &hub->sqs)
+		kick_sq(hub, container_of(node, struct sq, node));
 }
 
 /* As soon as the guest has a place for the completion. */
@@ -229,16 +121,20 @@ static bool ask_chain(struct nvme_request *req)
 	}
 }
 
+static void go_through_chain(struct nvme_request *req)
+{
+	if (ask_chain(req))
+		issue(req);
+}
+
 HOT void hub_go_on(struct nvme_request *req)
 {
 	if (req->stage == STAGE_CARRY || req->stage == STAGE_ISSUE) {
 		carry(req);
 		return;
 	}
-	if (req->stage == STAGE_DATA && !get_data(req))
-		return;
-	if (ask_chain(req))
-		issue(req);
+	if (req->stage == STAGE_CHAIN || get_data(req))
+		go_through_chain(req);
 }
 
 static void retry(struct hub *hub)
@@ -307,26 +203,25 @@ static void issue_own(struct hub *hub)
 /* Of a direct queue nothing passes what an interceptor holds. */
 static bool can_fetch(const struct sq *sq)
 {
-	if (sq->is_direct && sq->held_count)
+	if (sq->guest.head == sq->guest.tail)
 		return false;
-	return sq->guest.head != sq->guest.tail && sq->free_count &&
-		sq->guest_used < sq->guest_slots && hub_has_place(sq->hub);
+	return sq->free_count && sq->guest_used < sq->guest_slots &&
+		(sq->is_direct ? !sq->held_count : hub_has_place(sq->hub));
 }
 
 /* What waits for pages has waited long enough to go first: a stream of small
  * commands would starve a large one. */
-static bool may_fetch(const struct hub *hub)
+static inline bool may_fetch(const struct hub *hub)
 {
-	return ctrl_is_ready(hub->host) && hub->guest.size &&
-		list_is_empty(&hub->waiting) && is_size_known(hub);
+	return ctrl_is_ready(hub->host) && list_is_empty(&hub->waiting) &&
+		is_size_known(hub);
 }
 
 /* The only time that the guest's SQE is looked at. */
-static void fetch_one(struct sq *sq)
+static struct nvme_request *take_next(struct sq *sq)
 {
 	const struct nvme_sqe *entries = sq->guest.entries;
 	struct nvme_request *req = request_alloc(sq);
-	u16 status;
 
 	req->sqe = entries[sq->guest.head];
 	/* The copy before anything that judges it: nothing is read again. */
@@ -336,11 +231,38 @@ static void fetch_one(struct sq *sq)
 	count(&sq->hub->counts.fetched);
 	if (!sq->is_direct)
 		hub_take_place(req);
-	status = command_decode(req);
+	return req;
+}
+
+/* Where nobody has let it pass before, who does is asked. */
+static __attribute__((noinline)) void ask_plainly(struct nvme_request *req)
+{
+	if (!ask_chain(req))
+		return;
+	clear_learn(req);
+	issue(req);
+}
+
+static __attribute__((noinline)) void go_otherwise(struct nvme_request *req)
+{
+	u16 status = command_decode(req);
+
 	if (status)
 		hub_answer(req, status, 0);
 	else
 		hub_go_on(req);
+}
+
+static HOT void fetch_one(struct sq *sq)
+{
+	struct nvme_request *req = take_next(sq);
+
+	if (!plain_decode(req))
+		go_otherwise(req);
+	else if (clear_has(req))
+		issue(req);
+	else
+		ask_plainly(req);
 }
 
 /* True: there may be more. */
@@ -389,13 +311,13 @@ static bool is_blocked_now(const struct hub *hub)
 }
 
 /* Of what waits for another command's end, no doorbell tells. */
-static void watch_if_blocked(struct hub *hub)
+static void set_blocked(struct hub *hub, bool is_blocked)
 {
-	bool is_blocked = hub->is_direct && is_blocked_now(hub);
-
 	if (is_blocked == hub->is_blocked)
 		return;
 	WRITE_ONCE(hub->is_blocked, is_blocked);
+	if (!hub->is_direct)
+		return;
 	if (is_blocked)
 		irq_watch_get();
 	else
@@ -423,7 +345,33 @@ HOT void hub_work(struct hub *hub)
 		fetch(hub);
 		kick(hub);
 	} while (dbbuf_arm(hub));
-	watch_if_blocked(hub);
+	set_blocked(hub, is_blocked_now(hub));
+}
+
+/* Nothing is to be done but what this doorbell is for. */
+static bool is_quiet(struct hub *hub)
+{
+	if (!hub->is_direct || hub->debt_count)
+		hub_reap(hub);
+	return !hub->is_blocked && list_is_empty(&hub->waiting) &&
+		!run_has_own(hub);
+}
+
+HOT void hub_work_on(struct hub *hub, struct sq *sq)
+{
+	lock_assert_held(&hub->lock);
+	if (!is_quiet(hub)) {
+		hub_work(hub);
+		return;
+	}
+	while (can_fetch(sq) && may_fetch(hub))
+		fetch_one(sq);
+	kick_sq(hub, sq);
+	if (dbbuf_arm_one(hub, sq))
+		hub_work(hub);
+	else
+		set_blocked(hub, !list_is_empty(&hub->waiting) ||
+			    sq->guest.head != sq->guest.tail);
 }
 
 /* ---- The guest's doorbell ------------------------------------------------------------- */
@@ -438,6 +386,7 @@ static bool make_room(struct sq *sq, u32 count)
 	const struct guest_ring *ring = &sq->guest;
 	u32 room, wanted;
 
+	direct_watch(sq->hub);
 	hub_reap(sq->hub);
 	room = ring->size - 1 - ring_distance(sq->device_head, ring->tail,
 					      ring->size);
@@ -448,25 +397,38 @@ static bool make_room(struct sq *sq, u32 count)
 	return count <= room;
 }
 
-/* Of a tail that is inside the ring. */
-static bool has_room(struct sq *sq, u32 tail)
+static COLD void tell_bad_tail(const struct sq *sq, u32 tail)
+{
+	log_limited(LOG_WARN, "%s: sq%u: tail %u of %u", sq->hub->host->name,
+		    sq->id, tail, sq->guest.size);
+}
+
+static void take_tail(struct sq *sq, u32 tail, u32 count)
+{
+	if (sq->is_direct)
+		sq->credit -= count;
+	sq->guest.tail = tail;
+}
+
+/* The tail is inside the ring. */
+static HOT __attribute__((noinline)) void ring_short(struct sq *sq, u32 tail,
+						     u32 count)
+{
+	if (make_room(sq, count))
+		take_tail(sq, tail, count);
+	else
+		tell_bad_tail(sq, tail);
+}
+
+/* A direct queue begins without credit. */
+HOT void hub_ring_sq(struct sq *sq, u32 tail)
 {
 	u32 count = ring_distance(sq->guest.tail, tail, sq->guest.size);
 
-	if (!sq->is_direct)
-		return true;
-	direct_watch(sq->hub);
-	if (count > sq->credit && !make_room(sq, count))
-		return false;
-	sq->credit -= count;
-	return true;
-}
-
-HOT void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail)
-{
-	if (tail >= sq->guest.size || !has_room(sq, tail))
-		log_limited(LOG_WARN, "%s: sq%u: tail %u of %u",
-			    hub->host->name, sq->id, tail, sq->guest.size);
+	if (tail >= sq->guest.size)
+		tell_bad_tail(sq, tail);
+	else if (sq->is_direct && count > sq->credit)
+		ring_short(sq, tail, count);
 	else
-		sq->guest.tail = tail;
+		take_tail(sq, tail, count);
 }

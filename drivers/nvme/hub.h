@@ -34,11 +34,12 @@ struct sq {
 	u32 credit;		/* direct: commands that may come before
 				 * completions have to be read */
 	struct dbbuf dbbuf;
-	u16 by_cid[NVME_CID_BUCKETS];	/* direct: slot + 1, at the device */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
+	struct nvme_request *free;	/* the last to be freed; NULL: none */
+	struct nvme_request *by_cid[NVME_CID_BUCKETS];	/* direct: those at
+							 * the device */
 	size_t shadow_pages, page_count;
-	u16 free;		/* slot + 1, the last to be freed; 0: none */
 	struct nvme_request slots[];
 };
 
@@ -65,7 +66,8 @@ struct hub {
 	bool has_window;	/* direct: in host->windows */
 	bool is_watched;	/* direct: the guest cannot write it */
 	bool is_closed;		/* nor read it: see special_count */
-	bool is_blocked;	/* direct: interrupts exit, to go on */
+	bool is_blocked;	/* something waits, or has not been fetched;
+				 * direct: interrupts exit, to go on */
 	struct lock lock;
 	u32 users;		/* atomic; see nvme.h */
 	u32 special_count;	/* direct: the guest cannot read it either */
@@ -77,8 +79,12 @@ struct hub {
 	u32 place_count;	/* promised in the guest's queue */
 	struct list sqs, dead_sqs;
 	struct list waiting;	/* for pages, places or slots */
+	u32 plain_lba_size;	/* of `ns`, where plain.c may decode; or 0 */
 	struct nvme_namespace ns;	/* of the last command */
 	u32 ns_version;		/* of the table it is from */
+	struct clear {
+		u64 first, count;
+	} clear[2];		/* see clear.c; to read, to write */
 	struct guest_ring guest;
 	struct shadow_ring shadow;
 	u32 acknowledged;	/* shadow head the device knows */
@@ -121,6 +127,9 @@ void queue_free_limbo(struct nvme_host *host);
 /* Referenced, or NULL. */
 struct hub *hub_get(struct nvme_host *host, u16 id);
 struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id);
+/* A queue of a direct hub, locked, and as long as that is, no reference is
+ * needed. NULL: there is none, or that would mean waiting. */
+struct sq *sq_try_lock(struct nvme_host *host, u16 id);
 void hub_ref(struct hub *hub);
 void hub_put(struct hub *hub);
 /* Whoever may issue a command watches before it takes the lock: to begin to
@@ -144,19 +153,23 @@ struct sq *sq_find(struct hub *hub, u16 id);	/* hub->lock held */
 void request_init(struct sq *sq, u32 count);
 struct nvme_request *request_alloc(struct sq *sq);	/* NULL: all in use */
 void request_free(struct nvme_request *req);
+/* To the device. False: a direct queue has another command of its id there. */
+bool request_issue(struct nvme_request *req);
+/* No longer there, nor counted as such. */
+void request_leave_device(struct nvme_request *req);
 
 /* ---- hub.c: hub->lock held ---------------------------------------------- */
 
 /* The guest's submission doorbell, value not yet checked. */
-void hub_ring_sq(struct hub *hub, struct sq *sq, u32 tail);
+void hub_ring_sq(struct sq *sq, u32 tail);
 /* Completions, then what waits, then the guest's queues, then doorbells. */
 void hub_work(struct hub *hub);
+/* The same after a doorbell: if nothing else is pending, of this queue only. */
+void hub_work_on(struct hub *hub, struct sq *sq);
 /* A request goes on after its owner let it go. */
 void hub_go_on(struct nvme_request *req);
 /* The guest gets req->completion, by way of a carrier. */
 void hub_answer(struct nvme_request *req, u16 status, u32 result);
-/* No longer at the device, nor counted as such. */
-void hub_leave_device(struct nvme_request *req);
 
 /* ---- cq.c: hub->lock held ------------------------------------------------ */
 
@@ -195,6 +208,7 @@ struct hub *direct_hub_alloc(struct nvme_host *host, u16 id, void *entries,
 bool direct_is_watched(u64 address, u64 size);
 /* False: that is certain to be elsewhere, which takes no time to say. */
 bool direct_is_near(u64 address, u64 size);
+bool direct_may_watch(u64 page);	/* the same of a whole page */
 /* All that follow with hub->lock held. Before the first command. */
 void direct_watch(struct hub *hub);
 /* Before the first of special_count is issued; after the last is reaped. */
@@ -205,14 +219,10 @@ void direct_release(struct hub *hub);
 
 /* ---- cid.c: hub->lock held ------------------------------------------------ */
 
-/*
- * Commands at the device by their id: of a direct queue, the guest's own.
- * There may be one of an id, which is not there any more when it has been
- * completed and reaped.
- */
-void cid_add(struct nvme_request *req);
+/* There may be one of an id, which is not there any more when it has been
+ * completed and reaped. */
+bool cid_add(struct nvme_request *req);		/* false: there is one */
 struct nvme_request *cid_take(struct sq *sq, u16 cid);	/* or NULL */
-bool cid_has(struct sq *sq, u16 cid);
 
 /* ---- dbbuf.c --------------------------------------------------------------- */
 
@@ -230,6 +240,8 @@ void dbbuf_note_head(struct hub *hub, u32 head);
 /* Tells the guest when to ring; true: it has written something before it
  * could see that, which has been taken. */
 bool dbbuf_arm(struct hub *hub);
+/* The others' is as it was. */
+bool dbbuf_arm_one(struct hub *hub, struct sq *sq);
 /* The device is disabled. */
 void dbbuf_forget(struct nvme_host *host);
 

@@ -356,3 +356,8 @@ void nvme_io_log_limited(struct nvme_host *host, enum nvme_io_log_level level,
 	log_text(host, level, format, args);
 	va_end(args);
 }
+
+void nvme_io_ask_again(struct nvme_host *host)
+{
+	ns_forget(host);
+}

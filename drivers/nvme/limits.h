@@ -8,7 +8,7 @@
 #define NVME_QUEUE_WORDS ((NVME_QUEUE_IDS + 63) / 64)	/* a bit for each */
 #define NVME_SLOT_MAX 256	/* commands under way in one I/O queue */
 #define NVME_ADMIN_SLOTS 64
-#define NVME_CID_BUCKETS 256	/* a power of two, of u16 */
+#define NVME_CID_BUCKETS 256	/* a power of two */
 #define NVME_REAP_BATCH 32	/* completions of a direct queue left unread */
 #define NVME_EVENT_MAX 16	/* outstanding asynchronous event requests */
 #define NVME_CHAIN_MAX 8

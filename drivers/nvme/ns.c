@@ -37,6 +37,14 @@ int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out)
 	return ns ? 0 : -ENOENT;
 }
 
+static u32 plain_lba_size(const struct nvme_io_namespace *ns)
+{
+	bool has_rw = ns->command_set == NVME_CSI_NVM ||
+		ns->command_set == NVME_CSI_ZONED;
+
+	return has_rw && !ns->metadata_size ? ns->lba_size : 0;
+}
+
 const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid)
 {
 	struct nvme_host *host = hub->host;
@@ -49,6 +57,8 @@ const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid)
 	ns = search(&host->ns, nsid);
 	if (ns) {
 		hub->ns = *ns;
+		clear_forget(hub);
+		hub->plain_lba_size = plain_lba_size(&ns->public);
 		hub->ns_version = host->ns_version;
 	}
 	lock_release(&host->ns_lock);
@@ -71,6 +81,13 @@ int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out)
 u32 ns_count(struct nvme_host *host)
 {
 	return READ_ONCE(host->ns.count);
+}
+
+void ns_forget(struct nvme_host *host)
+{
+	lock_acquire(&host->ns_lock);
+	WRITE_ONCE(host->ns_version, host->ns_version + 1);
+	lock_release(&host->ns_lock);
 }
 
 void ns_swap(struct nvme_host *host, struct ns_table *next)

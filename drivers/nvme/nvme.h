@@ -11,12 +11,15 @@
  *	regs.c		the guest's write, checked
  *	doorbell.c	finds the hub, which does all that can be done now
  *	hub.c		fetch: copies each SQE once into a request
- *	command.c	decodes it
+ *	plain.c		decodes it, if it is as most are
+ *	command.c	otherwise
+ *	clear.c		knows that there is nobody to ask
  *	dptr.c, sgl.c	walk its PRPs or SGL into the request's own pages
  *	bounce.c	copies its data, where an interceptor wants that
  *	chain.c		asks the interceptors: pass, hold, or done
  *	admin.c		what Sluice itself does with an admin command
- *	hub.c		issue and kick
+ *	request.c	issue
+ *	hub.c		kick
  *	cq.c		later reap and post
  * Beside it: queue.c (memory and tables of hubs and queues), request.c and
  * cid.c (requests of a queue), ctrl.c (enable, disable, reset), own.c (what
@@ -44,6 +47,7 @@
  *	hub->lock	never two I/O hubs at once
  *	host->serial	hooks and callbacks of interceptors
  *	host->table_lock, inbox_lock, ns_lock, pools: leaves
+ * sq_try_lock() has table_lock and tries a hub's, without waiting for it.
  * Callbacks of host requests are called with host->serial only. Hooks run
  * with the hub's lock held, so nvme_io_* calls take leaf locks only.
  *
@@ -170,6 +174,7 @@ struct nvme_host {
 	bool has_msix;		/* the guest has switched it on */
 	u64 bar;		/* 0: not decoded */
 	u64 cap;		/* the device's */
+	u8 stride_shift;	/* log2 of the bytes between doorbells */
 	u32 cc, aqa;		/* the guest's */
 	u64 asq, acq;
 	u8 page_shift;		/* of the guest's CC.MPS */
@@ -237,7 +242,7 @@ struct nvme_host {
 	/* By queue id, after all that is small, so that a doorbell needs one
 	 * page of this. [0] is the admin pair. Under table_lock but windows. */
 	struct sq *sqs[NVME_QUEUE_IDS];
-	u32 doorbells[NVME_QUEUE_IDS][2];	/* last written: SQ, CQ */
+	u32 doorbells[2 * NVME_QUEUE_IDS];	/* last written: SQ, CQ ... */
 	struct hub *hubs[NVME_QUEUE_IDS];
 	struct direct_window windows[NVME_QUEUE_IDS];
 	struct limbo {
@@ -267,6 +272,7 @@ extern struct list attach_hosts;
 
 /* ---- regs.c ------------------------------------------------------------- */
 
+void regs_set_cap(struct nvme_host *host, u64 cap);
 void regs_access(struct mmio_region *region, struct mmio_access *access);
 /* Where doorbells end that Sluice answers, from the start of the BAR. */
 u64 regs_doorbell_end(const struct nvme_host *host);
@@ -342,6 +348,19 @@ void own_want_refresh(struct nvme_host *host);
 /* Fills req->cmd from req->sqe; an NVMe status. */
 u16 command_decode(struct nvme_request *req);
 COLD u16 command_decode_admin(struct nvme_request *req);
+
+/* ---- plain.c -------------------------------------------------------------- */
+
+/* In place of command_decode() and dptr_prepare(). False: their turn. */
+bool plain_decode(struct nvme_request *req);
+
+/* ---- clear.c: hub->lock held ---------------------------------------------- */
+
+/* Is a request that plain_decode() has taken for clear blocks? */
+bool clear_has(struct nvme_request *req);
+/* It has passed. */
+void clear_learn(struct nvme_request *req);
+void clear_forget(struct hub *hub);
 
 /* ---- dptr.c --------------------------------------------------------------- */
 
@@ -423,12 +442,23 @@ u64 sgl_locate(const struct dptr *data, u64 offset, size_t size,
 
 /* ---- chain.c ---------------------------------------------------------------- */
 
+/* chain_order.c: of the plug-ins that take part; NULL: no more. After all
+ * settings. */
+const struct nvme_io_plugin *chain_order_get(u32 index);
 int chain_attach(struct nvme_host *host);
 /* From req->next_entry on. hub->lock held. */
 enum nvme_io_verdict chain_submit(struct nvme_request *req);
+/* A Read or Write has passed: where around it is nobody to be asked? False:
+ * somebody wants to see each. */
+bool chain_passes(struct nvme_request *req, u64 *first, u64 *last);
 /* Is the data to be copied before that? */
 bool chain_wants_copy(struct nvme_host *host,
 		      const struct nvme_io_command *cmd);
+/* Could that be so, for any command? */
+static inline bool chain_may_copy(const struct nvme_host *host)
+{
+	return READ_ONCE(host->hooked[CHAIN_WANTS_COPY]);
+}
 /* Does one of them ever look at data in Sluice's pages? */
 bool chain_copies(const struct nvme_host *host);
 /* A host request's data, in whole blocks of one page: interceptors from
@@ -501,6 +531,8 @@ int ns_at(struct nvme_host *host, u32 index, struct nvme_namespace *out);
 u32 ns_count(struct nvme_host *host);
 /* The new table becomes the one in use; the old is there to be refilled. */
 void ns_swap(struct nvme_host *host, struct ns_table *next);
+/* What hubs know of namespaces, and of blocks in them, is looked up anew. */
+void ns_forget(struct nvme_host *host);
 /* From Identify Namespace data. */
 void ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id);
 /* After that, where guards of more than 16 bits are possible. */

@@ -201,6 +201,24 @@ struct hub *hub_get_by_sq(struct nvme_host *host, u16 sq_id)
 	return hub;
 }
 
+/*
+ * The tables' reference is enough: who takes the hub out of them takes its
+ * lock before he puts that. Tried, not waited for, as table_lock is a leaf.
+ */
+HOT inline struct sq *sq_try_lock(struct nvme_host *host, u16 id)
+{
+	struct sq *sq = NULL;
+
+	if (id >= NVME_QUEUE_IDS)
+		return NULL;
+	lock_acquire(&host->table_lock);
+	if (host->sqs[id] && host->sqs[id]->is_direct &&
+	    lock_try(&host->sqs[id]->hub->lock))
+		sq = host->sqs[id];
+	lock_release(&host->table_lock);
+	return sq;
+}
+
 bool hub_enter(struct hub *hub)
 {
 	bool watches = !hub->is_direct;
@@ -315,7 +333,7 @@ static void drop_request(struct nvme_request *req)
 	if (req->owner == OWNER_DEVICE) {
 		if (req->sq->is_direct)
 			cid_take(req->sq, req->sqe.cid);
-		hub_leave_device(req);
+		request_leave_device(req);
 	}
 	if (req->own)
 		run_done(req->own, NVME_IO_ABORTED, 0);
@@ -381,7 +399,7 @@ void hub_retire(struct hub *hub)
 		sq_retire(container_of(node, struct sq, node));
 	direct_release(hub);
 	keep_counts(hub);
-	if (hub->is_blocked)
+	if (hub->is_direct && hub->is_blocked)
 		irq_watch_put();
 	lock_release(&hub->lock);
 	hub_put(hub);

@@ -11,21 +11,25 @@
 
 #define STEP_US 1000		/* a poll of CSTS may take as long */
 
-/* Log2 of what regs_stride() is. */
-static u32 stride_shift(const struct nvme_host *host)
+void regs_set_cap(struct nvme_host *host, u64 cap)
 {
-	return 2 + FIELD_GET(NVME_CAP_DSTRD, host->cap);
+	host->cap = cap;
+	WRITE_ONCE(host->stride_shift, 2 + FIELD_GET(NVME_CAP_DSTRD, cap));
 }
 
 u32 regs_stride(const struct nvme_host *host)
 {
-	return 1u << stride_shift(host);
+	return 1u << host->stride_shift;
+}
+
+static u32 doorbell_size(const struct nvme_host *host)
+{
+	return 2 * NVME_QUEUE_IDS << READ_ONCE(host->stride_shift);
 }
 
 u64 regs_doorbell_end(const struct nvme_host *host)
 {
-	return NVME_REG_DOORBELLS +
-		(2ull * NVME_QUEUE_IDS << stride_shift(host));
+	return NVME_REG_DOORBELLS + doorbell_size(host);
 }
 
 /* ---- The device's ---------------------------------------------------------------- */
@@ -64,7 +68,7 @@ void regs_write64(struct nvme_host *host, u32 offset, u64 value)
 void regs_kick(struct nvme_host *host, u16 id, bool is_cq, u32 value)
 {
 	regs_write32(host, NVME_REG_DOORBELLS +
-		     ((2u * id + is_cq) << stride_shift(host)), value);
+		     ((2u * id + is_cq) << host->stride_shift), value);
 }
 
 /* ---- Registers, 32 bits at a time -------------------------------------------------- */
@@ -179,34 +183,34 @@ static u32 access32(struct nvme_host *host, u32 offset, bool is_write,
 /* ---- Doorbells ------------------------------------------------------------------------- */
 
 /* False: the device may just now be replaced by one of another stride. */
-static bool find_doorbell(const struct nvme_host *host, u64 offset, u32 *index)
+static bool find_doorbell(const struct nvme_host *host, u64 from_first,
+			  u32 *index)
 {
-	u64 from_first = offset - NVME_REG_DOORBELLS;
-	u32 shift = stride_shift(host);
+	u32 shift = READ_ONCE(host->stride_shift);
 
 	*index = from_first >> shift;
-	return is_aligned(from_first, 1ull << shift) &&
+	return (u64)*index << shift == from_first &&
 		*index < 2 * NVME_QUEUE_IDS;
 }
 
-static HOT void write_doorbell(struct nvme_host *host, u64 offset, u16 value)
+static void write_doorbell(struct nvme_host *host, u64 from_first, u16 value)
 {
 	u32 index;
 
-	if (!find_doorbell(host, offset, &index))
+	if (!find_doorbell(host, from_first, &index))
 		return;
-	WRITE_ONCE(host->doorbells[index / 2][index & 1], value);
+	WRITE_ONCE(host->doorbells[index], value);
 	if (ctrl_is_ready(host))
 		doorbell_ring(host, index / 2, index & 1, value);
 }
 
 /* Undefined (3.1.24); a driver that does it gets its own value. */
-static u32 read_doorbell(const struct nvme_host *host, u64 offset)
+static u32 read_doorbell(const struct nvme_host *host, u64 from_first)
 {
 	u32 index;
 
-	return find_doorbell(host, offset, &index) ?
-		READ_ONCE(host->doorbells[index / 2][index & 1]) : 0;
+	return find_doorbell(host, from_first, &index) ?
+		READ_ONCE(host->doorbells[index]) : 0;
 }
 
 /* ---- Accesses of any width ---------------------------------------------------------------- */
@@ -217,8 +221,8 @@ static u32 access_word(struct nvme_host *host, u64 offset, bool is_write,
 	if (offset < NVME_REG_DOORBELLS)
 		return access32(host, offset, is_write, value);
 	if (!is_write)
-		return read_doorbell(host, offset);
-	write_doorbell(host, offset, value);
+		return read_doorbell(host, offset - NVME_REG_DOORBELLS);
+	write_doorbell(host, offset - NVME_REG_DOORBELLS, value);
 	return 0;
 }
 
@@ -263,15 +267,11 @@ static void access_device(struct nvme_host *host, struct mmio_access *access)
 	lock_release(&host->lock);
 }
 
-HOT void regs_access(struct mmio_region *region, struct mmio_access *access)
+static __attribute__((noinline)) void access_any(struct nvme_host *host,
+						 struct mmio_access *access)
 {
-	struct nvme_host *host = container_of(region, struct nvme_host, region);
-
 	if (access->offset >= regs_doorbell_end(host))
 		access_device(host, access);
-	else if (access->offset >= NVME_REG_DOORBELLS && access->is_write &&
-		 access->size == 4)
-		write_doorbell(host, access->offset, access->value);
 	else if (access->size == 4 && is_aligned(access->offset, 4))
 		access->value = access_word(host, access->offset,
 					    access->is_write, access->value);
@@ -279,4 +279,16 @@ HOT void regs_access(struct mmio_region *region, struct mmio_access *access)
 		access_double(host, access);
 	else
 		access_part(host, access);
+}
+
+HOT void regs_access(struct mmio_region *region, struct mmio_access *access)
+{
+	struct nvme_host *host = container_of(region, struct nvme_host, region);
+	u64 from_first = access->offset - NVME_REG_DOORBELLS;
+
+	if (access->is_write && access->size == 4 &&
+	    from_first < doorbell_size(host))
+		write_doorbell(host, from_first, access->value);
+	else
+		access_any(host, access);
 }

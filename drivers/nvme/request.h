@@ -69,24 +69,29 @@ enum nvme_stage {
 
 /*
  * `sqe` and `cmd` are written as a whole before anything reads them, and
- * dptr_release() leaves `data` empty: what has to be cleared for each command
- * is little, and stands at the end.
+ * dptr_release() leaves `data` empty, and request_free() the pointers after it
+ * NULL: what has to be cleared for each command is little, and comes next.
  */
 struct nvme_request {
 	struct list node;	/* hub->waiting or host->inbox */
 	struct sq *sq;
 	u16 slot;		/* command id on the device; direct: cid is */
-	u16 next;		/* slot + 1, of those that are free, or at the
-				 * device with ids of one bucket */
 	u8 owner;
+	struct nvme_request *next;	/* of those that are free, or at the
+					 * device with ids of one bucket */
 	struct nvme_sqe sqe;	/* the guest's; what the device gets of it */
 	struct nvme_io_command cmd;
 	struct dptr data;
 
-	u8 stage;		/* from here to has_private zero at first */
+	struct hub *new_hub;	/* Create CQ on its way */
+	struct sq *new_sq;	/* Create SQ on its way */
+	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */
+
+	u8 stage;		/* from here to `private` zero at first */
 	u8 next_entry;		/* of the chain; those before have seen it */
 	bool has_place;		/* in the guest's completion queue */
 	bool is_control;	/* control.h: the device never sees it */
+	bool is_plain;		/* the device gets `sqe` as it is, but for cid */
 	bool is_carrier;	/* `completion` is the answer */
 	bool is_flush;		/* the device gets a Flush instead */
 	bool is_paused;		/* by a hook */
@@ -97,11 +102,8 @@ struct nvme_request {
 	bool in_inbox;		/* atomic */
 	bool is_finished;	/* in the inbox to be answered */
 	bool is_retried;	/* in the inbox to be asked about again */
-	struct nvme_io_completion completion;
-	struct hub *new_hub;	/* Create CQ on its way */
-	struct sq *new_sq;	/* Create SQ on its way */
-	struct nvme_io_descriptor *own;	/* not the guest's: Sluice's */
 	u8 has_private;		/* a bit each: the word below is not stale */
+	struct nvme_io_completion completion;
 	u64 private[NVME_CHAIN_MAX];
 };
 

@@ -328,7 +328,7 @@ static void lose_late(struct sq *sq, u64 now_us)
 		if (req->owner != OWNER_DEVICE || !desc ||
 		    desc->deadline_us > now_us)
 			continue;
-		hub_leave_device(req);
+		request_leave_device(req);
 		req->owner = OWNER_LOST;
 		req->own = NULL;
 		log_limited(LOG_WARN, "%s: sq%u: no answer to opcode %02x "

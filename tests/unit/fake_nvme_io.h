@@ -76,6 +76,7 @@ void fake_complete_command(struct nvme_host *host, struct nvme_request *req,
 u32 fake_log_count(const char *text);
 void fake_log_clear(void);
 
+extern u32 fake_asked_again;	/* nvme_io_ask_again() */
 extern u64 fake_now_us;
 
 #endif

@@ -259,6 +259,22 @@ TEST(a_ring_as_large_as_the_device_allows_works)
 	free(seen);
 }
 
+TEST(a_queue_that_ends_with_commands_not_fetched_is_not_watched_any_more)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
+
+	fake_relayed();
+	guest_start();
+	CHECK_EQ(guest_create_cq(&cq, 1, 2, true), 0);
+	CHECK_EQ(guest_create_sq(&sq, 1, 16, &cq), 0);
+	for (int i = 0; i < 4; i++)
+		guest_put(&sq, &sqe);
+	guest_ring(&sq);
+	guest_idle(50);
+	CHECK(guest_disable());
+	CHECK_EQ(fake_machine.watch_count, 0);
+}
+
 TEST(a_polling_guest_finds_completions_without_interrupts)
 {
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);

@@ -28,6 +28,20 @@ static void make_pair(void)
 	CHECK_EQ(guest_create_sq(&sq, 1, 8, &cqs[1]), 0);
 }
 
+TEST(a_queue_the_device_refuses_is_forgotten)
+{
+	guest_start();
+	fake_nvme.refuse_opcode = NVME_ADMIN_CREATE_CQ;
+	fake_nvme.refuse_status = 0x101;
+	CHECK_EQ(guest_create_cq(&cqs[1], 1, 8, true), 0x101);
+	fake_nvme.refuse_opcode = NVME_ADMIN_CREATE_SQ;
+	CHECK_EQ(guest_create_cq(&cqs[1], 1, 8, true), 0);
+	CHECK_EQ(guest_create_sq(&sq, 1, 8, &cqs[1]), 0x101);
+	fake_nvme.refuse_opcode = -1;
+	CHECK_EQ(guest_create_sq(&sq, 1, 8, &cqs[1]), 0);
+	CHECK_EQ(guest_run(&sq, &flush, NULL), 0);
+}
+
 /* ---- Doorbells ---------------------------------------------------------- */
 
 static void check_stride(u32 dstrd)
@@ -51,6 +65,21 @@ TEST(doorbells_may_be_4_bytes_apart)
 TEST(doorbells_may_be_8_bytes_apart)
 {
 	check_stride(1);
+}
+
+TEST(what_is_between_two_doorbells_is_none)
+{
+	struct nvme_sqe sqe = flush;
+
+	start(1);
+	make_pair();
+	guest_put(&sq, &sqe);
+	guest_write32(NVME_REG_DOORBELLS + 2 * 8 + 4, 1);
+	guest_idle(50);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_FLUSH), 0);
+	guest_write32(NVME_REG_DOORBELLS + 2 * 8, 1);
+	guest_idle(50);
+	CHECK(fake_nvme_seen(false, NVME_CMD_FLUSH));
 }
 
 TEST(doorbells_may_be_16_bytes_apart)

@@ -203,6 +203,22 @@ static HOT enum nvme_io_verdict on_command(void *interceptor,
 	return answer(req, police(gate, cmd, operation));
 }
 
+/* While a table may bring a rule, each command is looked at. */
+static void on_passed(void *interceptor, const struct nvme_io_command *cmd,
+		      u64 *first, u64 *last)
+{
+	bool is_write = cmd->effects & NVME_IO_WRITES;
+	struct gate *gate = interceptor;
+
+	if (gate->may_delay) {
+		*first = 1;
+		*last = 0;
+	} else if (gate->is_watched) {
+		gate_extents_narrow(gate, cmd, is_write ? RO : NONE, first,
+				    last);
+	}
+}
+
 static u32 on_data_management(void *interceptor, struct nvme_request *req,
 			      u32 nsid, struct nvme_io_range *ranges,
 			      u32 buf_len, u32 n_ranges)
@@ -299,6 +315,7 @@ static int attach(struct nvme_host *host)
 		.can_stop = can_stop,
 		.needs = NEEDS,
 		.on_command = on_command,
+		.on_passed = on_passed,
 		.on_copy = on_copy,
 		.on_complete = on_complete,
 		.on_identify = on_identify,

@@ -113,6 +113,10 @@ bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
  * A range past the last LBA ends there: last < first. */
 struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,
 			       u64 last, enum mode mode);
+/* What is around a range that none of them is over: from where to where? */
+void gate_extents_narrow(const struct gate *gate,
+			 const struct nvme_io_command *cmd, enum mode mode,
+			 u64 *first, u64 *last);
 /* Of a new namespace: by the extents that there are already. */
 void gate_extents_weigh(const struct gate *gate, struct space *space);
 /* Is all of the namespace under one rule? */

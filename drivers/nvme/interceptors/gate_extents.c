@@ -2,6 +2,9 @@
 /* The blocks that rules restrict: added once, looked through at every command. */
 #include "gate.h"
 
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
 static struct rule full_rule = { .mode = NONE, .text = "too many extents" };
 
 static bool is_same(const struct extent *a, const struct extent *b)
@@ -52,6 +55,7 @@ bool gate_extents_add(struct gate *gate, u32 nsid, u64 first, u64 last,
 	gate->extent_count = count + 1;
 	for (u32 i = 0; i < gate->space_count; i++)
 		weigh(&gate->spaces[i], &extent);
+	nvme_io_ask_again(gate->host);
 	return true;
 }
 
@@ -72,6 +76,27 @@ struct rule *gate_extents_find(const struct gate *gate, u32 nsid, u64 first,
 			found = at->rule;
 	}
 	return found;
+}
+
+void gate_extents_narrow(const struct gate *gate,
+			 const struct nvme_io_command *cmd, enum mode mode,
+			 u64 *first, u64 *last)
+{
+	const struct extent *end = gate->extents + gate->extent_count;
+
+	for (const struct extent *at = gate->extents; at < end; at++) {
+		if (!is_in(at, cmd->nsid) || at->rule->mode < mode)
+			continue;
+		if (at->last < cmd->lba) {
+			*first = MAX(*first, at->last + 1);
+		} else if (at->first > cmd->lba) {
+			*last = MIN(*last, at->first - 1);
+		} else {	/* it has come just now */
+			*first = 1;
+			*last = 0;
+			return;
+		}
+	}
 }
 
 bool gate_extents_cover(const struct gate *gate, u32 nsid)

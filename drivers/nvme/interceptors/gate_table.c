@@ -205,6 +205,7 @@ void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd)
 void gate_table_apply_order(struct gate *gate)
 {
 	gate->may_delay = true;
+	nvme_io_ask_again(gate->host);
 	for (u32 i = 0; i < gate->space_count; i++) {
 		gate->spaces[i].is_ordered = true;
 		gate->spaces[i].write_count++;
