@@ -92,13 +92,29 @@ static bool is_of_use(const struct cpu *cpu, const struct insn *insn)
 	       !insn->reg_is_high;
 }
 
-/* The one that is out of date, or the oldest. */
-static struct site *replaced(struct site_list *list, const struct cpu *cpu)
+/* The one that is out of date, or an empty one. */
+static struct site *unused(struct site_list *list, const struct cpu *cpu)
 {
-	for (u32 i = 0; i < SITE_COUNT; i++)
-		if (list->sites[i].rip == cpu->guest.rip &&
-		    list->sites[i].walk.paging.cr3 == cpu->paging.cr3)
-			return &list->sites[i];
+	struct site *empty = NULL;
+
+	for (u32 i = 0; i < SITE_COUNT; i++) {
+		struct site *site = &list->sites[i];
+
+		if (site->rip == cpu->guest.rip &&
+		    site->walk.paging.cr3 == cpu->paging.cr3)
+			return site;
+		if (!site->walk.is_kept)
+			empty = site;
+	}
+	return empty;
+}
+
+/* Not each time, or of some more than there is room for none would ever be
+ * there when it is its turn. NULL: not now. */
+static struct site *oldest(struct site_list *list)
+{
+	if (++list->miss_count % SITE_MISSES)
+		return NULL;
 	list->next = (list->next + 1) % SITE_COUNT;
 	return &list->sites[list->next];
 }
@@ -126,9 +142,13 @@ static void set_value(struct site *site, const struct insn *insn)
 void site_keep(struct cpu *cpu, const struct vt_exit *exit,
 	       const struct insn *insn, const u8 *bytes)
 {
-	struct site *site = replaced(&cpu->sites, cpu);
+	struct site *site = unused(&cpu->sites, cpu);
 
 	if (!is_of_use(cpu, insn))
+		return;
+	if (!site)
+		site = oldest(&cpu->sites);
+	if (!site)
 		return;
 	site->rip = cpu->guest.rip;
 	site->length = insn->length;

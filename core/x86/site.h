@@ -17,6 +17,7 @@
 struct cpu;
 
 #define SITE_COUNT 6
+#define SITE_MISSES 8		/* until one makes room */
 #define SITE_WORDS (LINEAR_FETCH_SIZE / sizeof(u64))
 
 struct site {
@@ -36,6 +37,7 @@ struct site {
 struct site_list {
 	u32 last;			/* that was found */
 	u32 next;			/* to be replaced */
+	u32 miss_count;			/* when there was no room */
 	struct site sites[SITE_COUNT];
 };
 

@@ -368,18 +368,36 @@ TEST(each_place_has_its_own)
 	}
 }
 
-/* More address spaces than sites. */
-TEST(the_oldest_makes_room)
+/* In turns, in `count` address spaces from `first`; how many were known? */
+static u32 run_spaces(u64 first, u32 count)
+{
+	u32 known_count = 0;
+
+	for (u32 i = 0; i < 100; i++) {
+		paging.cr3 = TABLE(0) | (first + i % count);
+		store_at(0, 0x100);
+		check_done(2, 0x100, EAX);
+		known_count += !slow_count;
+	}
+	return known_count;
+}
+
+TEST(of_more_than_there_is_room_for_most_stay)
 {
 	start(&store_eax);
 	trap(&first, 0, 1);
-	for (u64 i = 0; i <= SITE_COUNT; i++) {
-		paging.cr3 = TABLE(0) | i;
-		check_anew(2, EAX);
-	}
-	check_again(&store_eax, EAX);
-	paging.cr3 = TABLE(0);
-	check_anew(2, EAX);
+	CHECK_EQ(run_spaces(0, SITE_COUNT), 100 - SITE_COUNT);
+	CHECK(run_spaces(0, SITE_COUNT + 3) > 50);
+}
+
+TEST(those_that_are_not_met_any_more_make_room)
+{
+	start(&store_eax);
+	trap(&first, 0, 1);
+	run_spaces(0, SITE_COUNT);
+	for (u32 i = 0; i < 2; i++)
+		run_spaces(SITE_COUNT, SITE_COUNT);
+	CHECK_EQ(run_spaces(SITE_COUNT, SITE_COUNT), 100);
 }
 
 /* ---- What is different is found out ---------------------------------------- */
