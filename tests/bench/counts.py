@@ -7,7 +7,8 @@ from rig import OPEN, say
 
 COUNTED = 3000
 DEADLINE = 300
-SKIPPED, STEPPED = 50, 24
+# A direct queue of 63 is looked through for what is done every 32 commands.
+SKIPPED, STEPPED = 50, 64
 READ = f"dd if={OPEN} of=/dev/null bs=4k iflag=direct count={COUNTED}"
 
 
