@@ -2,6 +2,7 @@
 # Sluice, all of it: `make help` lists what there is to make. Everything that
 # is made lands in build/, so `rm -rf build` undoes all of this.
 
+DRIVERS ?= nvme
 INTERCEPTORS ?= gate trace overlay fault crypt $(PLUGIN)
 # The path of one more, from outside the tree: see tools/plugin.mk.
 PLUGIN :=
@@ -115,7 +116,7 @@ $(NEWLIB):
 # ---- The hypervisor ------------------------------------------------------
 
 HV_SOURCES := $(wildcard core/*.c core/*/*.c core/*/*.S drivers/*.c \
-	drivers/nvme/*.c)
+	$(DRIVERS:%=drivers/%/*.c))
 HV_OBJECTS := $(patsubst %,$(B)/hv/%.o,$(basename $(HV_SOURCES)))
 
 # What newlib's objects call in there is found too late to be kept.

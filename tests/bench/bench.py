@@ -10,7 +10,6 @@ import counts
 import growth
 import idle
 import jobs
-import limit
 import picture
 import plugins
 import rig
@@ -40,15 +39,12 @@ def measure(lab):
             systems = {name: seat.system for name, seat in seats.items()}
             results["counts"] |= counts.of_jobs(systems, chosen)
             results["idle"][cpus] = idle.measure(systems["direct"], cpus)
-            if cpus == 1:
-                results["limit"] = limit.measure(systems)
         save(results)
     results["plugins"] = plugins.measure(lab)
     save(results)
     results["startup"] = startup.measure(lab)
     save(results)
     results["growth"] = growth.measure(lab)
-    results["limit"] |= limit.ratios(results)
     return results
 
 

@@ -13,7 +13,7 @@ class Goal(NamedTuple):
     sign: str                   # ">=", "<=" or "<"
     bound: float
     found: float
-    limit: float = None         # were there nothing but the exits
+    limit: float = None         # of one exit for each doorbell
 
     def is_reached(self):
         return {">=": self.found >= self.bound,
@@ -24,8 +24,8 @@ class Goal(NamedTuple):
 def judge(results):
     """All of them, in the order of the table."""
     def ratio(job, name="direct"):
-        return (results["speed"][job]["ratio"][name],
-                results["limit"][name][job])
+        ratios = results["speed"][job]["ratio"]
+        return ratios[name], ratios["empty"]
 
     def count(job):
         return results["counts"][job]["direct"]

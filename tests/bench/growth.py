@@ -47,9 +47,8 @@ def build_chain():
         paths.append(FOLDER / f"pass{i}.c")
         paths[-1].write_text(f'#define PASS_NAME "pass{i}"\n'
                              f'#include "{HERE}/pass.c"\n')
-    folder = ROOT / "build" / "bench-chain"
-    folder.mkdir(exist_ok=True)
-    return build(folder, " ".join(["gate", *map(str, paths)]))
+    return build(ROOT / "build" / "bench-chain",
+                 " ".join(["gate", *map(str, paths)]))
 
 
 def how_many(system, kind):

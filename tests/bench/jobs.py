@@ -44,7 +44,8 @@ def command(job, limit):
 def run(system, job):
     """I/O operations a second."""
     limit = f"--time_based --runtime={round(SECONDS * 1000)}ms"
-    text = system.guest.check(command(job, limit), 300)
+    text = system.guest.check(f"LD_PRELOAD={system.preload} "
+                              f"{command(job, limit)}", 300)
     fields = next(line for line in text.splitlines()
                   if line.count(";") > WRITE_IOPS).split(";")
     return float(fields[READ_IOPS]) + float(fields[WRITE_IOPS])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The machines that are compared: one without Sluice, one where the drive
-posts completions to the guest itself, one where Sluice relays them.
+posts completions to the guest itself, one where Sluice relays them, and one
+where it stands before no drive.
 """
 import os
 import subprocess
@@ -9,13 +10,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 from exits import Exits                                   # noqa: E402
-from lab import NEXT, config                              # noqa: E402
-from machine import BUILD, Trouble                       # noqa: E402
+from lab import NEXT, Lab, config                         # noqa: E402
+from machine import BUILD, ROOT, Trouble                  # noqa: E402
 from mkdisk import MIB, Partition                         # noqa: E402
+from test_plugin import build                             # noqa: E402
 
 FOLDER = BUILD / "bench"
 OPEN = "/dev/disk/by-partlabel/open"
@@ -24,10 +27,10 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", 2))
 # Enough for dd, and for gate to have rules.
 PARTITIONS = [Partition("open", 32 * MIB), Partition("readonly", MIB),
               Partition("hidden", MIB)]
-PREPARE = """
+EMPTY_EXIT = "/tmp/empty_exit.so"
+PREPARE = f"""
 mkdir -p /mnt && mount -o ro /dev/disk/by-partlabel/tools /mnt &&
-dd if=/dev/disk/by-partlabel/limit of=/tmp/limit bs=1M &&
-chmod +x /tmp/limit"""
+dd if=/dev/disk/by-partlabel/empty_exit of={EMPTY_EXIT} bs=1M"""
 STARTED = time.monotonic()
 
 # Of one namespace: a rule that has not found its partition watches every table
@@ -37,11 +40,23 @@ GATE = ("ro QF0:n1 PARTLABEL=readonly", "none QF0:n1 PARTLABEL=hidden")
 # `intercept` is sound as long as nobody sends one after the operating system
 # has started its CPUs: nothing here does.
 DIRECT = {"chain": "gate", "apic": "intercept"}
+
+
+class Kind(NamedTuple):
+    keys: dict
+    lines: str = None           # as machine() has them
+    mode: str = "sluice"
+    preload: str = ""           # into what does the work
+
+
+# What the last one does is the least that any hypervisor can do to a guest
+# that leaves for each doorbell.
 MACHINES = {
-    "bare": {},
-    "direct": DIRECT,
-    "relayed": DIRECT | {"chain": "gate, trace", "trace": "time",
-                         "completions": "relayed"},
+    "bare": Kind({}, mode="plain"),
+    "direct": Kind(DIRECT),
+    "relayed": Kind(DIRECT | {"chain": "gate, trace", "trace": "time",
+                              "completions": "relayed"}),
+    "empty": Kind({"apic": "intercept"}, lines="", preload=EMPTY_EXIT),
 }
 
 
@@ -57,12 +72,17 @@ def at_once(function, values):
         return list(pool.map(function, values))
 
 
-def limit_program():
+def empty_exit():
     """Small enough to be a partition's content."""
-    path = FOLDER / "limit"
-    subprocess.run(["gcc", "-static", "-O2", "-s", "-Wall", "-Wextra",
-                    "-Werror", HERE / "limit.c", "-o", path], check=True)
-    return Partition("limit", 2 * MIB, path.read_bytes())
+    path = FOLDER / "empty_exit.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-s", "-Wall", "-Wextra",
+                    "-Werror", HERE / "empty_exit.c", "-o", path], check=True)
+    return Partition("empty_exit", MIB, path.read_bytes())
+
+
+def without_drivers():
+    """A lab whose Sluice stands before no drive."""
+    return Lab(build(BUILD / "bench-empty", "", "DRIVERS="))
 
 
 @contextmanager
@@ -74,11 +94,12 @@ def machine(lab, name, keys, partitions, *, lines=None, **options):
     devices = [*options.pop("devices", ()), *exits.arguments]
     rules = GATE if lines is None else ()
     conf = config(*rules, **keys, **NEXT) + (lines or "").encode()
+    preload = options.pop("preload", "")
     with lab.boot(name, conf=conf, partitions=partitions, devices=devices,
                   **{"cpus": 1, **options}) as system:
         if options.get("mode") != "plain":
             system.machine.expect_log("apic: open$")
-        system.exits = exits
+        system.exits, system.preload = exits, preload
         yield system
 
 
@@ -107,13 +128,14 @@ class Seat:
 @contextmanager
 def machines(lab, cpus):
     """All of MACHINES, side by side; one at a time has work to do."""
-    say(f"boot three machines, CPUs: {cpus}")
-    partitions = [*lab.partitions(), limit_program()]
+    say(f"boot {len(MACHINES)} machines, CPUs: {cpus}")
+    partitions = [*lab.partitions(), empty_exit()]
+    labs = {"empty": without_drivers()}
 
     def boot(name):
-        mode = "plain" if name == "bare" else "sluice"
-        return machine(lab, f"{name}-{cpus}", MACHINES[name], partitions,
-                       mode=mode, cpus=cpus)
+        kind = MACHINES[name]._asdict()
+        return machine(labs.get(name, lab), f"{name}-{cpus}",
+                       kind.pop("keys"), partitions, cpus=cpus, **kind)
 
     with ExitStack() as stack:
         seats = [Seat(lambda name=name: boot(name), PREPARE)

@@ -3,6 +3,7 @@
 import re
 from statistics import median
 
+from jobs import ratio
 from rig import DIRECT, PARTITIONS, ROUNDS, machine, say
 
 
@@ -26,6 +27,6 @@ def measure(lab):
             f"{name} {runs[-1]:.1f} s" for name, runs in seconds.items()))
     medians = {name: median(runs) for name, runs in seconds.items()}
     return {"seconds": medians, "runs": seconds,
-            "ratio": medians["direct"] / medians["bare"],
+            "ratio": ratio(seconds["direct"], seconds["bare"]),
             "memory_taken": memory["bare"] - memory["direct"],
             "image_size": lab.sluice_efi.stat().st_size}

@@ -8,7 +8,7 @@ NAME, CELLS = 30, 49            # characters
 
 
 def text(results):
-    parts = (speed, counts, plugins, growth, idle, startup, cost, judged)
+    parts = (speed, counts, plugins, growth, idle, startup, judged)
     return "\n".join([results["about"], *("\n".join(part(results)) + "\n"
                                           for part in parts)])
 
@@ -19,13 +19,12 @@ def line(name, *cells):
 
 
 def speed(results):
-    yield line("I/O operations per second", "bare", "direct", "ratio",
-               "relayed", "ratio")
+    names = ("direct", "relayed", "empty")
+    yield line("I/O operations per second", "bare", *names)
     for job, found in results["speed"].items():
         iops, ratio = found["iops"], found["ratio"]
-        yield line(job, f"{iops['bare']:.0f}", f"{iops['direct']:.0f}",
-                   f"{ratio['direct']:.2f}",
-                   f"{iops['relayed']:.0f}", f"{ratio['relayed']:.2f}")
+        yield line(job, *(f"{iops[name]:.0f}" for name in ("bare", *names)))
+        yield line("  of bare", "", *(f"{ratio[name]:.2f}" for name in names))
 
 
 def counts(results):
@@ -89,22 +88,10 @@ def startup(results):
     yield line("sluice.efi, KiB", "", f"{found['image_size'] / 1024:.0f}")
 
 
-def cost(results):
-    found = results["limit"]
-    bare, direct = (1e6 / results["speed"][goals.QD1]["iops"][name]
-                    for name in ("bare", "direct"))
-    exit_us = found["exit_in_read_us"]
-    yield (f"An exit that does nothing costs {found['exit_us']:.1f} us, and "
-           f"{found['page_us']:.2f} us for each page that is")
-    yield "touched again. Of a 4 KiB read at QD1, in us:"
-    yield line("  the bare machine's", f"{bare:.0f}")
-    yield line("  an exit that does nothing", f"{exit_us:.0f}")
-    yield line("  what Sluice does in it", f"{direct - bare - exit_us:.0f}")
-
-
 def judged(results):
-    yield "Exits that do nothing would leave the limit of the bare machine."
-    yield f"{'Goals':<44}{'goal':>9}{'found':>9}{'limit':>7}"
+    yield "empty: before no drive, and with an exit that does nothing for each"
+    yield "submission. Nothing that leaves for each doorbell can do better."
+    yield f"{'Goals':<44}{'goal':>9}{'found':>9}{'empty':>7}"
     for goal in goals.judge(results):
         limit = "" if goal.limit is None else f"{goal.limit:.2f}"
         yield (f"{goal.name:<44}" + f"{goal.sign} {goal.bound:g}".rjust(9) +

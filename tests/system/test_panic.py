@@ -9,9 +9,7 @@ CRASH = ROOT / "tests" / "system" / "crash.c"
 
 
 def test_last_words_survive_a_reset():
-    folder = ROOT / "build" / "crash"
-    folder.mkdir(parents=True, exist_ok=True)
-    lab = Lab(build(folder, CRASH))
+    lab = Lab(build(ROOT / "build" / "crash", CRASH))
     with lab.boot("panic", conf=config(**NEXT), reboot=True) as system:
         guest = system.guest
         assert guest.check("sluicectl panic-log") == ""

@@ -19,23 +19,23 @@ EXAMPLE = ROOT / "tests" / "example" / "nodiscard.c"
 def busy():
     """A guest beside which one plug-in reads without pause, and another is
     the example."""
-    folder = ROOT / "build" / "plugins"
-    folder.mkdir(parents=True, exist_ok=True)
-    lab = Lab(build(folder, f"gate trace {BACKGROUND} {EXAMPLE}"))
+    lab = Lab(build(ROOT / "build" / "plugins",
+                    f"gate trace {BACKGROUND} {EXAMPLE}"))
     conf = config(*GATE, chain="gate, nodiscard, background", **NEXT)
     with lab.boot("plugins", conf=conf,
                   partitions=lab.partitions()) as system:
         yield system
 
 
-def build(folder, interceptors):
+def build(folder, interceptors, *variables):
     """A sluice.efi of its own kind, with the newlib that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
     newlib = folder / "newlib"
     if not newlib.is_symlink():
         newlib.symlink_to("../newlib")
     name = folder.relative_to(ROOT)
     subprocess.run(["make", "-s", f"B={name}", f"INTERCEPTORS={interceptors}",
-                    f"{name}/sluice.efi"], cwd=ROOT, check=True,
+                    *variables, f"{name}/sluice.efi"], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
     return folder / "sluice.efi"
 
