@@ -145,7 +145,7 @@ enum ctrl_state {
 
 /* What own.c is doing. Under host->lock. */
 struct own {
-	const struct own_step *step;	/* NULL: idle */
+	const struct own_step *const *step;	/* NULL: idle */
 	struct nvme_io_descriptor command;	/* one at a time */
 	void *page;		/* its data */
 	bool is_pending;	/* it is at the device */
