@@ -209,8 +209,9 @@ struct nvme_io_interceptor {
 	 * blocks around its own need not be asked again? Narrows those from
 	 * *first to *last to such that whatever does the same there (`cmd`
 	 * says which of both) passes as well, until nvme_io_ask_again().
-	 * None: *last < *first. NULL, or without NVME_IO_CONCURRENT: asked
-	 * about every command.
+	 * None: *last < *first; all are asked about the next one, too. NULL,
+	 * or without NVME_IO_CONCURRENT: this one is asked about every
+	 * command, and the others need not be.
 	 */
 	void (*on_passed)(void *interceptor, const struct nvme_io_command *cmd,
 			  u64 *first, u64 *last);

@@ -301,7 +301,6 @@ static enum nvme_io_verdict ask_locked(struct nvme_host *host,
 	bool is_concurrent = it->needs & NVME_IO_CONCURRENT;
 	enum nvme_io_verdict verdict;
 
-	req->next_entry = place + 1;
 	if (!is_concurrent)
 		lock_acquire(&host->serial);
 	verdict = ask(it, req, hook);
@@ -310,23 +309,44 @@ static enum nvme_io_verdict ask_locked(struct nvme_host *host,
 	return decision(req, verdict);
 }
 
-enum nvme_io_verdict chain_submit(struct nvme_request *req)
+/* Who has no hook for it sees its completion all the same, unless somebody
+ * before has decided. */
+static enum nvme_io_verdict ask_some(struct nvme_request *req,
+				     enum chain_hook hook, u32 left)
 {
 	struct nvme_host *host = req->sq->hub->host;
-	enum chain_hook hook = hook_of(&req->cmd);
-	enum nvme_io_verdict verdict = NVME_IO_PASS;
-	u32 left;
+	enum nvme_io_verdict verdict;
 
-	req->next_entry -= req->is_retried;
+	for (; left; left &= left - 1) {
+		u32 place = __builtin_ctz(left);
+
+		verdict = ask_locked(host, req, hook, place);
+		if (verdict == NVME_IO_PASS && !req->is_flush)
+			continue;
+		req->next_entry = place + 1;
+		return verdict;
+	}
+	req->next_entry = host->chain_count;
+	return NVME_IO_PASS;
+}
+
+enum nvme_io_verdict chain_submit(struct nvme_request *req)
+{
+	const struct nvme_host *host = req->sq->hub->host;
+	enum chain_hook hook = hook_of(&req->cmd);
+	u32 first = req->next_entry - req->is_retried;
+
 	req->is_retried = false;
-	left = READ_ONCE(host->hooked[hook]) & ~0u << req->next_entry;
-	for (; left && !req->is_flush && verdict == NVME_IO_PASS;
-	     left &= left - 1)
-		verdict = ask_locked(host, req, hook, __builtin_ctz(left));
-	/* Who has no hook for it sees its completion all the same. */
-	if (verdict == NVME_IO_PASS && !req->is_flush)
-		req->next_entry = host->chain_count;
-	return verdict;
+	if (req->is_flush)
+		return NVME_IO_PASS;
+	return ask_some(req, hook, READ_ONCE(host->hooked[hook]) &
+			~0u << first);
+}
+
+enum nvme_io_verdict chain_ask(struct nvme_request *req, u32 asked)
+{
+	return ask_some(req, req->cmd.opcode == NVME_CMD_WRITE ? CHAIN_WRITE :
+			CHAIN_READ, asked);
 }
 
 /* Under no lock of its own. */
@@ -336,18 +356,19 @@ static bool is_asked_once(const struct nvme_io_interceptor *it)
 		it->needs & NVME_IO_CONCURRENT;
 }
 
-bool chain_passes(struct nvme_request *req, u64 *first, u64 *last)
+bool chain_passes(struct nvme_request *req, u64 *first, u64 *last, u32 *asked)
 {
 	struct nvme_host *host = req->sq->hub->host;
 	u32 left = READ_ONCE(host->hooked[hook_of(&req->cmd)]);
 
-	for (; left && *first <= *last; left &= left - 1) {
-		struct nvme_io_interceptor *it =
-			host->chain[__builtin_ctz(left)].interceptor;
+	for (; left; left &= left - 1) {
+		u32 place = __builtin_ctz(left);
+		struct nvme_io_interceptor *it = host->chain[place].interceptor;
 
-		if (!is_asked_once(it))
-			return false;
-		it->on_passed(it->interceptor, &req->cmd, first, last);
+		if (is_asked_once(it))
+			it->on_passed(it->interceptor, &req->cmd, first, last);
+		else
+			*asked |= 1u << place;
 	}
 	return *first <= *last;
 }

@@ -104,11 +104,10 @@ static void hold(struct nvme_request *req)
 	hub_ref(hub_of(req));
 }
 
-static bool ask_chain(struct nvme_request *req)
+/* True: it goes on. */
+static bool heed(struct nvme_request *req, enum nvme_io_verdict verdict)
 {
-	if (req->is_control)
-		return control_submit(req);
-	switch (chain_submit(req)) {
+	switch (verdict) {
 	case NVME_IO_HOLD:
 		hold(req);
 		return false;
@@ -117,8 +116,17 @@ static bool ask_chain(struct nvme_request *req)
 			   req->completion.result);
 		return false;
 	default:
-		return req->is_flush || !req->cmd.admin || admin_submit(req);
+		return true;
 	}
+}
+
+static bool ask_chain(struct nvme_request *req)
+{
+	if (req->is_control)
+		return control_submit(req);
+	if (!heed(req, chain_submit(req)))
+		return false;
+	return req->is_flush || !req->cmd.admin || admin_submit(req);
 }
 
 static void go_through_chain(struct nvme_request *req)
@@ -234,12 +242,16 @@ static struct nvme_request *take_next(struct sq *sq)
 	return req;
 }
 
-/* Where nobody has let it pass before, who does is asked. */
-static __attribute__((noinline)) void ask_plainly(struct nvme_request *req)
+/* Where all have been asked, it may be that not all need be again. */
+static __attribute__((noinline)) void ask_plainly(struct nvme_request *req,
+						  u32 asked)
 {
-	if (!ask_chain(req))
+	bool is_new = asked == CHAIN_ALL;
+
+	if (!heed(req, is_new ? chain_submit(req) : chain_ask(req, asked)))
 		return;
-	clear_learn(req);
+	if (is_new)
+		clear_learn(req);
 	issue(req);
 }
 
@@ -256,13 +268,14 @@ static __attribute__((noinline)) void go_otherwise(struct nvme_request *req)
 static HOT void fetch_one(struct sq *sq)
 {
 	struct nvme_request *req = take_next(sq);
+	u32 asked;
 
 	if (!plain_decode(req))
 		go_otherwise(req);
-	else if (clear_has(req))
-		issue(req);
+	else if ((asked = clear_asked(req)))
+		ask_plainly(req, asked);
 	else
-		ask_plainly(req);
+		issue(req);
 }
 
 /* True: there may be more. */

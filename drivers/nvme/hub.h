@@ -84,6 +84,7 @@ struct hub {
 	u32 ns_version;		/* of the table it is from */
 	struct clear {
 		u64 first, count;
+		u32 asked;	/* interceptors, all the same: a bit each */
 	} clear[2];		/* see clear.c; to read, to write */
 	struct guest_ring guest;
 	struct shadow_ring shadow;

@@ -356,8 +356,9 @@ bool plain_decode(struct nvme_request *req);
 
 /* ---- clear.c: hub->lock held ---------------------------------------------- */
 
-/* Is a request that plain_decode() has taken for clear blocks? */
-bool clear_has(struct nvme_request *req);
+/* Who is asked about a request that plain_decode() has taken? A bit each; for
+ * blocks of which nothing is known, CHAIN_ALL. */
+u32 clear_asked(struct nvme_request *req);
 /* It has passed. */
 void clear_learn(struct nvme_request *req);
 void clear_forget(struct hub *hub);
@@ -448,9 +449,14 @@ const struct nvme_io_plugin *chain_order_get(u32 index);
 int chain_attach(struct nvme_host *host);
 /* From req->next_entry on. hub->lock held. */
 enum nvme_io_verdict chain_submit(struct nvme_request *req);
-/* A Read or Write has passed: where around it is nobody to be asked? False:
- * somebody wants to see each. */
-bool chain_passes(struct nvme_request *req, u64 *first, u64 *last);
+/* Of a Read or Write that has just come, and only those of `asked`: a bit each,
+ * who have a hook for it. */
+enum nvme_io_verdict chain_ask(struct nvme_request *req, u32 asked);
+#define CHAIN_ALL (~0u)
+/* A Read or Write has passed: where around it are only some to be asked, and
+ * who? False: nowhere. */
+bool chain_passes(struct nvme_request *req, u64 *first, u64 *last,
+		  u32 *asked);
 /* Is the data to be copied before that? */
 bool chain_wants_copy(struct nvme_host *host,
 		      const struct nvme_io_command *cmd);

@@ -32,12 +32,88 @@ static enum nvme_io_verdict refuse(struct nvme_request *req,
 	return cmd->admin ? NVME_IO_PASS : NVME_IO_DONE;
 }
 
+static void count_read(void *interceptor, struct nvme_request *req, u32 nsid,
+		       u64 lba_start, u32 n_lbas)
+{
+	fake_double.read_count++;
+}
+
+static void count_write(void *interceptor, struct nvme_request *req, u32 nsid,
+			u64 lba_start, u32 n_lbas)
+{
+	fake_double.write_count++;
+}
+
 static void on_passed(void *interceptor, const struct nvme_io_command *cmd,
 		      u64 *first, u64 *last)
 {
 	*first = clear_first;
 	*last = clear_last;
 }
+
+/* ---- Another plug-in, after that one ------------------------------------ */
+
+static struct {
+	bool takes_part, is_passed_by;
+	u32 asked_count, complete_count;
+	enum nvme_io_verdict verdict;
+	struct nvme_request *held;
+} other;
+
+static enum nvme_io_verdict other_on_command(void *interceptor,
+					     struct nvme_request *req,
+					     const struct nvme_io_command *cmd)
+{
+	if (cmd->admin)
+		return NVME_IO_PASS;
+	other.asked_count++;
+	other.held = req;
+	nvme_io_set_status(req, NVME_IO_WRITE_PROTECTED, 0);
+	return other.verdict;
+}
+
+/* All but the first twelve blocks. */
+static void other_on_passed(void *interceptor,
+			    const struct nvme_io_command *cmd, u64 *first,
+			    u64 *last)
+{
+	*first = *first < 12 ? 12 : *first;
+}
+
+static void other_on_complete(void *interceptor, struct nvme_request *req,
+			      const struct nvme_io_command *cmd,
+			      struct nvme_io_completion *completion)
+{
+	other.complete_count += !cmd->admin;
+}
+
+static u8 other_on_init(void *interceptor)
+{
+	nvme_io_start_fetching_g_reqs(interceptor);
+	return 1;
+}
+
+static int other_attach(struct nvme_host *host)
+{
+	static struct nvme_io_interceptor it = {
+		.on_init = other_on_init, .on_command = other_on_command,
+		.on_complete = other_on_complete,
+	};
+
+	it.interceptor = host;
+	it.needs = fake_double.needs | NVME_IO_CONCURRENT;
+	it.on_passed = other.is_passed_by ? other_on_passed : NULL;
+	if (other.takes_part)
+		nvme_io_install_interceptor(host, &it);
+	return 0;
+}
+
+static const struct nvme_io_plugin other_plugin = {
+	.name = "other", .attach = other_attach,
+};
+NVME_IO_PLUGIN(other_plugin);
+
+/* ---- The guest ---------------------------------------------------------- */
 
 static void make_queues(void)
 {
@@ -62,6 +138,14 @@ static void start_with(u32 needs)
 static void start(void)
 {
 	start_with(NVME_IO_CONCURRENT);
+}
+
+/* double before other. */
+static void start_both(u32 needs)
+{
+	CHECK_EQ(fake_configure("chain", "double other"), 0);
+	other.takes_part = true;
+	start_with(NVME_IO_CONCURRENT | needs);
 }
 
 static u16 run(u8 opcode, u32 nsid, u64 lba, u32 n_lbas)
@@ -200,6 +284,19 @@ TEST(an_interceptor_that_wants_to_see_each_command_does)
 		CHECK(is_asked(READ, 1, 9, 1));
 }
 
+TEST(each_transfer_comes_to_the_hook_that_is_for_it)
+{
+	start();
+	fake_interceptor.on_read = count_read;
+	fake_interceptor.on_write = count_write;
+	for (u32 i = 1; i < 4; i++) {
+		CHECK_EQ(run(READ, 1, 9, 1), 0);
+		CHECK_EQ(run(WRITE, 1, 9, 1), 0);
+		CHECK_EQ(fake_double.read_count, i);
+		CHECK_EQ(fake_double.write_count, i);
+	}
+}
+
 TEST(none_is_clear_where_the_last_is_before_the_first)
 {
 	start();
@@ -311,4 +408,90 @@ TEST(clear_blocks_excuse_no_other_check)
 	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
 	CHECK_EQ(fake_nvme_seen(false, READ), 3);
 	page_free(secret, 1);
+}
+
+/* ---- Two interceptors --------------------------------------------------- */
+
+TEST(one_that_sees_each_command_is_asked_and_the_other_is_not)
+{
+	start_both(0);
+	learn();
+	other.asked_count = 0;
+	CHECK(!is_asked(READ, 1, 8, 8));
+	CHECK(!is_asked(READ, 1, 15, 1));
+	CHECK_EQ(other.asked_count, 2);
+	CHECK(is_asked(READ, 1, 16, 1));
+	CHECK_EQ(other.asked_count, 3);
+	CHECK_EQ(fake_nvme_seen(false, READ), 6);
+}
+
+TEST(what_one_sees_in_clear_blocks_it_may_refuse)
+{
+	start_both(0);
+	learn();
+	other.verdict = NVME_IO_DONE;
+	CHECK_EQ(run(READ, 1, 9, 1), NVME_IO_WRITE_PROTECTED);
+	CHECK_EQ(fake_nvme_seen(false, READ), 3);
+	other.verdict = NVME_IO_PASS;
+	CHECK(!is_asked(READ, 1, 9, 1));
+}
+
+TEST(what_one_sees_in_clear_blocks_it_may_hold)
+{
+	struct nvme_sqe sqe = guest_rw(READ, 9, 1, NULL);
+	struct nvme_cqe cqe;
+
+	start_both(NVME_IO_NEEDS_COMPLETIONS);
+	learn();
+	sqe.prp1 = (u64)fake_ram(4096, 4096);
+	other.verdict = NVME_IO_HOLD;
+	guest_put(&sq, &sqe);
+	guest_ring(&sq);
+	CHECK_EQ(fake_nvme_seen(false, READ), 3);
+	nvme_io_resume_guest_request(fake_double.host, other.held, 1);
+	guest_read32(NVME_REG_VS);
+	CHECK(guest_wait(&cq, &cqe));
+	CHECK_EQ(fake_nvme_seen(false, READ), 4);
+}
+
+TEST(both_see_the_completion_of_what_one_was_asked_about)
+{
+	start_both(NVME_IO_NEEDS_COMPLETIONS);
+	learn();
+	other.complete_count = fake_double.complete_count = 0;
+	CHECK(!is_asked(READ, 1, 9, 1));
+	CHECK_EQ(other.complete_count, 1);
+	CHECK_EQ(fake_double.complete_count, 1);
+}
+
+TEST(clear_for_both_is_what_is_clear_for_each)
+{
+	other.is_passed_by = true;
+	start_both(0);
+	CHECK(is_asked(READ, 1, 13, 1));
+	CHECK(is_asked(READ, 1, 13, 1));
+	other.asked_count = 0;
+	CHECK(!is_asked(READ, 1, 12, 4));
+	CHECK_EQ(other.asked_count, 0);
+	CHECK(is_asked(READ, 1, 11, 1));
+	CHECK_EQ(other.asked_count, 1);
+}
+
+TEST(where_one_says_none_both_are_asked)
+{
+	other.is_passed_by = true;
+	start_both(0);
+	clear_last = 11;
+	for (u32 i = 0; i < 3; i++)
+		CHECK(is_asked(READ, 1, 9, 1));
+	CHECK_EQ(other.asked_count, 3);
+}
+
+TEST(what_one_has_changed_to_a_flush_is_not_shown_to_the_next)
+{
+	start_both(0);
+	fake_double.answer = make_flush;
+	CHECK(is_asked(READ, 1, 9, 1));
+	CHECK(is_asked(READ, 1, 9, 1));
+	CHECK_EQ(other.asked_count, 0);
 }
