@@ -37,12 +37,14 @@ int ns_find(struct nvme_host *host, u32 nsid, struct nvme_namespace *out)
 	return ns ? 0 : -ENOENT;
 }
 
-static u32 plain_lba_size(const struct nvme_io_namespace *ns)
+static u32 plain_lba_size(const struct nvme_host *host,
+			  const struct nvme_io_namespace *ns)
 {
 	bool has_rw = ns->command_set == NVME_CSI_NVM ||
 		ns->command_set == NVME_CSI_ZONED;
 
-	return has_rw && !ns->metadata_size ? ns->lba_size : 0;
+	return has_rw && !ns->metadata_size && !chain_may_copy(host) ?
+		ns->lba_size : 0;
 }
 
 const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid)
@@ -58,7 +60,7 @@ const struct nvme_namespace *ns_look_up(struct hub *hub, u32 nsid)
 	if (ns) {
 		hub->ns = *ns;
 		clear_forget(hub);
-		hub->plain_lba_size = plain_lba_size(&ns->public);
+		hub->plain_lba_size = plain_lba_size(host, &ns->public);
 		hub->ns_version = host->ns_version;
 	}
 	lock_release(&host->ns_lock);

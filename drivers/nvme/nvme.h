@@ -476,7 +476,8 @@ void chain_complete(struct nvme_request *req);
 void chain_identify(struct nvme_host *host, const struct nvme_io_command *cmd,
 		    void *data);
 bool chain_needs(const struct nvme_host *host, u32 need);
-/* From now on it is known who is called for what. */
+/* From now on it is known who is called for what: the guest has no hub for I/O
+ * yet that would go by what was before. */
 void chain_settle(struct nvme_host *host);
 /* host->lock held. on_init() of all, one after the other; either may fail the
  * controller. */

@@ -74,8 +74,7 @@ HOT inline bool plain_decode(struct nvme_request *req)
 	u32 n_lbas = (sqe->cdw12 & 0xffff) + 1;
 	u64 size = (u64)n_lbas * block_size(hub, sqe->nsid);
 
-	if (!is_rw(sqe) || !is_good_data(sqe, size) ||
-	    chain_may_copy(hub->host))
+	if (!is_rw(sqe) || !is_good_data(sqe, size))
 		return false;
 	fill(req, n_lbas, size);
 	return true;
