@@ -79,3 +79,16 @@ u16 gated_admin(u8 opcode, u32 nsid, u32 cdw10)
 
 	return fake_command(&gated_host, &cmd);
 }
+
+bool gated_is_clear(u8 opcode, u64 lba, u64 first, u64 last)
+{
+	struct nvme_io_interceptor *it = gated_host.interceptor;
+	struct nvme_io_command cmd = {
+		.opcode = opcode, .nsid = 1, .lba = lba, .n_lbas = 1,
+		.effects = opcode == 1 ? NVME_IO_WRITES : NVME_IO_READS,
+	};
+	u64 from = 0, to = ~0ull;
+
+	it->on_passed(it->interceptor, &cmd, &from, &to);
+	return first > last ? from > to : from == first && to == last;
+}

@@ -38,4 +38,8 @@ u16 gated_write(u64 lba, u32 n_lbas);
 u16 gated_read(u64 lba, u32 n_lbas);
 u16 gated_admin(u8 opcode, u32 nsid, u32 cdw10);
 
+/* Around a Read (2) or Write (1) of this block, gate lets pass unseen what is
+ * within [first, last]; first > last: nothing. */
+bool gated_is_clear(u8 opcode, u64 lba, u64 first, u64 last);
+
 #endif

@@ -278,11 +278,14 @@ void nvme_io_retry_guest_request(struct nvme_host *host,
 }
 
 u32 fake_asked_again;
+void (*fake_asking_again)(void);
 
 void nvme_io_ask_again(struct nvme_host *host)
 {
 	(void)host;
 	fake_asked_again++;
+	if (fake_asking_again)
+		fake_asking_again();
 }
 
 const struct nvme_io_command *nvme_io_req_command(struct nvme_request *req)

@@ -76,7 +76,9 @@ void fake_complete_command(struct nvme_host *host, struct nvme_request *req,
 u32 fake_log_count(const char *text);
 void fake_log_clear(void);
 
-extern u32 fake_asked_again;	/* nvme_io_ask_again() */
+/* nvme_io_ask_again(): how often, and what others do at once; or NULL. */
+extern u32 fake_asked_again;
+extern void (*fake_asking_again)(void);
 extern u64 fake_now_us;
 
 #endif

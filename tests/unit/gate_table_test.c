@@ -320,6 +320,52 @@ TEST(discards_and_copies_wait_for_the_reading)
 	check_passed(&copy);
 }
 
+TEST(all_is_clear_while_an_open_table_is_as_it_was_read)
+{
+	gated_start_with(RULE);
+	CHECK(gated_is_clear(1, 0, 0, ~0ull));
+	CHECK(gated_is_clear(2, SECRET_LBA, 0, ~0ull));
+	fake_asked_again = 0;
+	write_blocks(1, 50, 1);
+	CHECK_EQ(fake_asked_again, 0);
+}
+
+/* Another CPU, as soon as it may learn anew. */
+static void find_nothing_clear(void)
+{
+	CHECK(gated_is_clear(2, SECRET_LBA, 1, 0));
+}
+
+TEST(nothing_is_clear_from_a_write_of_the_table_until_it_is_read)
+{
+	gated_start_with(RULE);
+	fake_asked_again = 0;
+	fake_asking_again = find_nothing_clear;
+	write_blocks(1, 0, 1);
+	CHECK_EQ(fake_asked_again, 1);
+	find_nothing_clear();
+	CHECK_EQ(read_blocks(1, SECRET_LBA), PASSED);
+	CHECK(gated_is_clear(2, SECRET_LBA, 0, ~0ull));
+}
+
+TEST(what_a_new_partition_leaves_is_clear_when_its_table_is_closed)
+{
+	struct fake_gpt gpt = gated_start_with(RULE);
+
+	fake_gpt_add(&gpt, 2, &secret);
+	write_blocks(1, 0, 34);
+	CHECK_EQ(read_blocks(1, SECRET_LBA), DENIED);
+	CHECK(gated_is_clear(2, 50, 0, SECRET_LBA - 1));
+	CHECK(gated_is_clear(1, 50, 34, SECRET_LBA - 1));
+}
+
+TEST(a_table_of_another_namespace_is_not_waited_for)
+{
+	gated_start_with(RULE);
+	write_blocks(2, 0, 1);
+	CHECK(gated_is_clear(2, SECRET_LBA, 0, ~0ull));
+}
+
 TEST(two_tables_are_read_one_after_the_other)
 {
 	struct nvme_request first = make(2, 1, 50, 1);

@@ -23,6 +23,7 @@
 #define SECRET_LBA 4096
 #define SECRET_COUNT 1024
 #define BLOCKS 8		/* of each CPU's own */
+#define GATE 1			/* its place in the chain, from 1 */
 #define RULE "none PARTLABEL=secret"
 #define DENIED (NVME_IO_ACCESS_DENIED | NVME_IO_DNR)
 
@@ -38,6 +39,9 @@ static struct cpu cpus[CPUS + 1];	/* the last one writes the tables */
 static struct cpu *const writer = &cpus[CPUS];
 static bool is_closed, is_over;
 
+static const struct fake_gpt_partition secret = {
+	SECRET_LBA, SECRET_LBA + SECRET_COUNT - 1, 0xcc, "secret",
+};
 static u8 table[LBAS * 512];
 static struct fake_gpt gpt = {
 	.disk = table, .block_size = 512, .lba_count = LBAS,
@@ -45,11 +49,11 @@ static struct fake_gpt gpt = {
 
 /* ---- The guest ---------------------------------------------------------- */
 
-static void start(void)
+static void start(const char *key, const char *value)
 {
 	guest_boot();
 	guest.patience = 1u << 30;
-	CHECK_EQ(fake_configure("gate", RULE), 0);
+	CHECK_EQ(fake_configure(key, value), 0);
 	CHECK_EQ(fake_machine_attach(), 0);
 	for (u32 i = 0; i <= CPUS; i++)
 		cpus[i].data = fake_ram(64 * 512, 4096);
@@ -155,30 +159,28 @@ static void rewrite(void)
 	}
 }
 
-static void close_table(void)
-{
-	static const struct fake_gpt_partition secret = {
-		SECRET_LBA, SECRET_LBA + SECRET_COUNT - 1, 0xcc, "secret",
-	};
-
-	fake_gpt_add(&gpt, REWRITES, &secret);
-	write_table();
-	/* Whatever comes from here on comes after the table. */
-	__atomic_store_n(&is_closed, true, __ATOMIC_RELEASE);
-	CHECK_EQ(transfer(writer, NVME_CMD_READ, SECRET_LBA, 1), DENIED);
-	CHECK_EQ(transfer(writer, NVME_CMD_WRITE, 1, 1),
-		 NVME_IO_WRITE_PROTECTED | NVME_IO_DNR);
-}
-
 static void wait_until_denied(const struct cpu *cpu)
 {
 	while (!__atomic_load_n(&cpu->denied_count, __ATOMIC_RELAXED))
 		;
 }
 
+static void close_table(void)
+{
+	fake_gpt_add(&gpt, REWRITES, &secret);
+	write_table();
+	/* Whatever comes from here on comes after the table. */
+	__atomic_store_n(&is_closed, true, __ATOMIC_RELEASE);
+	wait_until_denied(&cpus[1]);
+	wait_until_denied(&cpus[2]);
+	CHECK_EQ(transfer(writer, NVME_CMD_READ, SECRET_LBA, 1), DENIED);
+	CHECK_EQ(transfer(writer, NVME_CMD_WRITE, 1, 1),
+		 NVME_IO_WRITE_PROTECTED | NVME_IO_DNR);
+}
+
 TEST(cpus_at_work_while_tables_are_written_are_denied_from_the_rule_on)
 {
-	start();
+	start("gate", RULE);
 	for (u32 round = 0; round < ROUNDS; round++) {
 		memset(fake_nvme.namespaces[0].data, 0, LBAS * 512);
 		memset(table, 0, sizeof(table));
@@ -187,11 +189,36 @@ TEST(cpus_at_work_while_tables_are_written_are_denied_from_the_rule_on)
 		launch();
 		rewrite();
 		close_table();
-		wait_until_denied(&cpus[1]);
-		wait_until_denied(&cpus[2]);
 		join();
 		CHECK_EQ(cpus[0].denied_count, 0);
 		CHECK(guest_disable());
 	}
 	CHECK_EQ(fake_machine.watch_count, 0);
+}
+
+/* ---- Its root that gives orders ----------------------------------------- */
+
+static void order(const char *text)
+{
+	CHECK_EQ(guest_order(GATE, text, writer->data), 0);
+}
+
+TEST(cpus_at_work_when_an_order_is_given_are_denied_from_then_on)
+{
+	start("gate.orders", "on");
+	fake_gpt_init(&gpt);
+	fake_gpt_add(&gpt, 0, &secret);
+	memcpy(fake_nvme.namespaces[0].data, table, sizeof(table));
+	enable();
+	launch();
+	order("ro PARTLABEL=elsewhere");
+	order("ro PARTLABEL=nowhere");
+	order(RULE);
+	/* Whatever comes from here on comes after the order. */
+	__atomic_store_n(&is_closed, true, __ATOMIC_RELEASE);
+	wait_until_denied(&cpus[1]);
+	wait_until_denied(&cpus[2]);
+	join();
+	CHECK_EQ(cpus[0].denied_count, 0);
+	CHECK(guest_disable());
 }

@@ -203,14 +203,14 @@ static HOT enum nvme_io_verdict on_command(void *interceptor,
 	return answer(req, police(gate, cmd, operation));
 }
 
-/* While a table may bring a rule, each command is looked at. */
+/* While a table has yet to be read, each command is looked at. */
 static void on_passed(void *interceptor, const struct nvme_io_command *cmd,
 		      u64 *first, u64 *last)
 {
 	bool is_write = cmd->effects & NVME_IO_WRITES;
 	struct gate *gate = interceptor;
 
-	if (gate->may_delay) {
+	if (gate->may_delay && gate_table_awaited(gate, cmd)) {
 		*first = 1;
 		*last = 0;
 	} else if (gate->is_watched) {

@@ -129,6 +129,10 @@ struct space *gate_table_find(struct gate *gate, u32 nsid);
 /* From now on the guest may write this table, and its writes count. */
 void gate_table_open(struct gate *gate, struct space *space,
 		     const struct nvme_io_table_info *info);
+/* The one that a command waits for, which has been written since it was read;
+ * or NULL. */
+struct space *gate_table_awaited(struct gate *gate,
+				 const struct nvme_io_command *cmd);
 /* A command has completed. */
 void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd);
 /* Does a command that comes now wait until a table has been read? It is then

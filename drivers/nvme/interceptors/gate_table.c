@@ -150,16 +150,24 @@ static bool is_meant(const struct space *space,
 	       cmd->nsid == space->nsid;
 }
 
+struct space *gate_table_awaited(struct gate *gate,
+				 const struct nvme_io_command *cmd)
+{
+	struct space *space = gate->spaces, *end = space + gate->space_count;
+
+	while (space < end && !(is_waited_for(space) && is_meant(space, cmd)))
+		space++;
+	return space < end ? space : NULL;
+}
+
 bool gate_table_delays(struct gate *gate, struct nvme_request *req)
 {
-	const struct nvme_io_command *cmd = nvme_io_req_command(req);
-	struct space *space = gate->spaces, *end = space + gate->space_count;
+	struct space *space;
 
 	if (!gate->may_delay)
 		return false;
-	while (space < end && !(is_waited_for(space) && is_meant(space, cmd)))
-		space++;
-	if (space == end)
+	space = gate_table_awaited(gate, nvme_io_req_command(req));
+	if (!space)
 		return false;
 	nvme_io_pause_guest_request(req);
 	wait_for(gate, space, req);
@@ -190,25 +198,33 @@ static bool may_change_table(const struct gate *gate,
 		last < cmd->lba);
 }
 
+/* What was said to be clear before that is not; after it, this is awaited. */
 void gate_table_note(struct gate *gate, const struct nvme_io_command *cmd)
 {
+	bool is_noted = false;
+
 	for (u32 i = 0; i < gate->space_count; i++) {
 		struct space *space = &gate->spaces[i];
 
-		if (space->is_open && is_meant(space, cmd) &&
-		    may_change_table(gate, space, cmd))
-			space->write_count++;
+		if (!space->is_open || !is_meant(space, cmd) ||
+		    !may_change_table(gate, space, cmd))
+			continue;
+		space->write_count++;
+		is_noted = true;
 	}
+	if (is_noted)
+		nvme_io_ask_again(gate->host);
 }
 
-/* As if the guest had just written every table that a rule may go by. */
+/* As if the guest had just written every table that a rule may go by: whoever
+ * is asked again is to find that. */
 void gate_table_apply_order(struct gate *gate)
 {
 	gate->may_delay = true;
-	nvme_io_ask_again(gate->host);
 	for (u32 i = 0; i < gate->space_count; i++) {
 		gate->spaces[i].is_ordered = true;
 		gate->spaces[i].write_count++;
 	}
+	nvme_io_ask_again(gate->host);
 	read_written(gate);
 }
