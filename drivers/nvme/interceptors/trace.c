@@ -239,6 +239,18 @@ static u8 on_init(void *interceptor)
 	return 1;
 }
 
+/* For its completion, or for the ring. */
+static __attribute__((noinline)) void keep(struct trace *trace,
+					   struct nvme_request *req,
+					   const struct nvme_io_command *cmd)
+{
+	if (wants || trace_ring_wants_latency())
+		*nvme_io_req_private(req, &trace->interceptor) =
+			nvme_io_now_us();
+	if (!trace_ring_wants_latency())
+		trace_ring_add(&trace->ring, trace->host, cmd, 0, NULL);
+}
+
 static enum nvme_io_verdict on_command(void *interceptor,
 				       struct nvme_request *req,
 				       const struct nvme_io_command *cmd)
@@ -246,11 +258,8 @@ static enum nvme_io_verdict on_command(void *interceptor,
 	struct trace *trace = interceptor;
 
 	count(trace, cmd);
-	if (wants || trace_ring_wants_latency())
-		*nvme_io_req_private(req, &trace->interceptor) =
-			nvme_io_now_us();
-	if (!trace_ring_wants_latency())
-		trace_ring_add(&trace->ring, trace->host, cmd, 0, NULL);
+	if (wants || trace->ring.size)
+		keep(trace, req, cmd);
 	return NVME_IO_PASS;
 }
 
