@@ -436,6 +436,59 @@ TEST(the_guest_s_dma_does_not_reach_the_queue)
 			     (void *)cq2.entries), 0x4002);
 }
 
+static u8 *pages;		/* before two queues, between them, behind */
+
+/* Of five of them. */
+static u16 read_list(const u8 *const *pages_listed, bool is_sgl)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_READ, 0, 40, NULL);
+	u64 *list = fake_ram(4096, 4096);
+	struct nvme_sgl *sgl = (struct nvme_sgl *)(list + 256);
+
+	for (u32 i = 0; i < 5; i++) {
+		list[i] = (u64)pages_listed[i];
+		sgl[i] = (struct nvme_sgl){ list[i], 4096, { 0 },
+					    NVME_SGL_DATA_BLOCK };
+	}
+	sqe.prp1 = list[0];
+	sqe.prp2 = (u64)&list[1];
+	if (!is_sgl)
+		return guest_run(&sq, &sqe, NULL);
+	sqe.flags = FIELD_PREP(NVME_SQE_PSDT, NVME_PSDT_SGL);
+	sqe.sgl = (struct nvme_sgl){ (u64)sgl, 5 * sizeof(*sgl), { 0 },
+				     NVME_SGL_LAST_SEGMENT };
+	return guest_run(&sq, &sqe, NULL);
+}
+
+static void start_between_queues(void)
+{
+	guest_boot();
+	fake_nvme.sgls = 1;
+	CHECK_EQ(fake_machine_attach(), 0);
+	CHECK(guest_enable(0));
+	pages = fake_ram(65536, 65536);
+	make_queues(16);
+	fake_ram(65536, 65536);
+	CHECK_EQ(guest_create_cq(&cq2, 2, 16, true), 0);
+	fake_ram(65536, 65536);
+	CHECK(is_direct(&cq) && is_direct(&cq2));
+}
+
+TEST(what_is_around_queues_may_be_listed_but_not_they_themselves)
+{
+	start_between_queues();
+	for (u32 i = 0; i < 20; i++) {
+		u8 *between = (u8 *)cq2.entries - 4096;
+		u8 *behind = (u8 *)cq2.entries + 4096;
+		const u8 *list[5] = { pages, between, behind, between, pages };
+		bool is_sgl = i & 1;
+
+		CHECK_EQ(read_list(list, is_sgl), 0);
+		list[i / 4] = (u8 *)(i & 2 ? cq : cq2).entries;
+		CHECK_EQ(read_list(list, is_sgl), 0x4004);
+	}
+}
+
 TEST(a_queue_where_dma_is_under_way_takes_the_relayed_path)
 {
 	struct nvme_sqe sqe;

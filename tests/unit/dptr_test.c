@@ -168,13 +168,13 @@ TEST(a_transfer_beyond_mdts_is_refused)
 TEST(entries_with_an_offset_are_refused)
 {
 	static const struct {
-		u64 prp1_offset, prp2_offset, list_offset, entry_offset;
+		u64 prp1_offset, prp2_offset, entry_offset;
 		u32 n_lbas;
 	} cases[] = {
-		{ 2, 0, 0, 0, 1 },		/* not a dword */
-		{ 0, 512, 0, 0, 16 },		/* PRP2 is a page */
-		{ 0, 0, 4, 0, 32 },		/* list pointer not a qword */
-		{ 0, 0, 0, 8, 32 },		/* entry is not a page */
+		{ 2, 0, 0, 1 },			/* not a dword */
+		{ 2, 0, 0, 15 },
+		{ 0, 512, 0, 16 },		/* PRP2 is a page */
+		{ 0, 0, 8, 32 },		/* entry is not a page */
 	};
 
 	start(0);
@@ -187,10 +187,27 @@ TEST(entries_with_an_offset_are_refused)
 			cases[i].entry_offset;
 		sqe.prp1 = random_page() + cases[i].prp1_offset;
 		sqe.prp2 = cases[i].n_lbas > 16 ?
-			(u64)list + cases[i].list_offset :
-			random_page() + cases[i].prp2_offset;
+			(u64)list : random_page() + cases[i].prp2_offset;
 		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4013);
 	}
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
+}
+
+/* Though what stands there is well aligned. */
+TEST(a_list_with_an_offset_is_refused)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_READ, 0, 32, NULL);
+	u64 *list;
+
+	start(0);
+	list = fake_ram(4096, 4096);
+	sqe.prp1 = random_page();
+	sqe.prp2 = (u64)list + 4;		/* not a qword */
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4013);
+	list[1] = list[2] = list[3] = random_page();
+	list[511] = (u64)&list[1];		/* not a page */
+	sqe.prp2 = (u64)&list[511];
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4013);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 }
 
@@ -232,6 +249,29 @@ TEST(dma_to_sluice_is_refused_wherever_it_stands)
 		CHECK_EQ(((u8 *)secret)[i], 0x5a);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 	CHECK(fake_log_has("(5 so far)"));
+	page_free(secret, 1);
+}
+
+/* Among pages that are below all of Sluice's or not, in any order. */
+TEST(any_entry_of_a_list_may_be_the_one_that_names_sluice)
+{
+	struct nvme_sqe sqe;
+	void *secret;
+	u64 *list;
+
+	start(0);
+	secret = page_alloc(1);
+	list = fake_ram(4096, 4096);
+	sqe = guest_rw(NVME_CMD_READ, 0, 24 * 8, NULL);
+	sqe.prp1 = random_page();
+	sqe.prp2 = (u64)list;
+	for (u32 i = 0; i < 23; i++) {
+		for (u32 e = 0; e < 23; e++)
+			list[e] = rand() % 2 ? random_page() : 4096;
+		list[i] = (u64)secret;
+		CHECK_EQ(guest_run(&sq, &sqe, NULL), 0x4004);
+	}
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 	page_free(secret, 1);
 }
 

@@ -246,6 +246,20 @@ TEST(a_segment_leads_on_at_its_end_only_and_the_last_not_at_all)
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 1);
 }
 
+TEST(a_segment_that_ends_outside_of_memory_is_a_transfer_error)
+{
+	struct nvme_sgl *last;
+
+	start(1);
+	last = fake_ram(4096, 4096);
+	while (fake_is_ram((u64)last, 4096 + sizeof(*last)))
+		last += 4096 / sizeof(*last);
+	last += 4096 / sizeof(*last) - 1;
+	*last = sgl(BLOCK, arena, 512);
+	CHECK_EQ(run(NVME_CMD_READ, 512, sgl(LAST, last, 16)), 0);
+	CHECK_EQ(run(NVME_CMD_READ, 512, sgl(LAST, last, 32)), 0x4004);
+}
+
 TEST(segments_in_a_circle_end)
 {
 	struct nvme_sgl *list;
@@ -274,6 +288,7 @@ TEST(what_is_longer_than_the_transfer_is_cut_where_the_device_allows_it)
 
 TEST(a_bucket_holds_nothing_that_could_be_written)
 {
+	const struct nvme_sgl *device_list;
 	struct nvme_sgl *list;
 
 	start(1 | NVME_SGLS_BIT_BUCKET);
@@ -284,6 +299,13 @@ TEST(a_bucket_holds_nothing_that_could_be_written)
 	CHECK(!memcmp(fake_nvme.namespaces[0].data, arena, 512));
 	CHECK_EQ(run(NVME_CMD_WRITE, 1024, sgl(LAST, list, 32)), 0x400f);
 	CHECK_EQ(run(NVME_CMD_READ, 4608, sgl(LAST, list, 32)), 0);
+	/* Nor does the device get an address that nobody has looked at. */
+	list[0] = list[1];
+	list[1] = sgl(BUCKET, arena, 4096);
+	CHECK_EQ(run(NVME_CMD_READ, 4608, sgl(LAST, list, 32)), 0);
+	device_list = (void *)fake_nvme_last(false, NVME_CMD_READ)->sgl.address;
+	CHECK_EQ(device_list[1].type, BUCKET);
+	CHECK_EQ(device_list[1].address, 0);
 }
 
 TEST(dma_to_sluice_is_refused_wherever_it_stands)
@@ -307,6 +329,29 @@ TEST(dma_to_sluice_is_refused_wherever_it_stands)
 	CHECK_EQ(run(NVME_CMD_READ, 1024, sgl(SEGMENT, list, 32)), 0x4004);
 	for (int i = 0; i < 4096; i++)
 		CHECK_EQ(secret[i], 0x5a);
+	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
+	page_free(secret, 1);
+}
+
+/* Where the blocks before it are, but for its last byte. */
+TEST(a_block_may_begin_where_all_is_safe_and_end_where_nothing_is)
+{
+	struct nvme_sgl *list;
+	u8 *secret;
+
+	start(1);
+	secret = page_alloc(1);
+	list = fake_ram(4096, 4096);
+	list[0] = sgl(BLOCK, secret - 4096, 512);
+	for (u32 i = 0; i < 512; i += 73) {
+		list[1] = sgl(BLOCK, secret - i, 512);
+		CHECK_EQ(run(NVME_CMD_READ, 1024, sgl(LAST, list, 32)), 0x4004);
+		list[1] = sgl(BLOCK, secret + 4095 - i, 512);
+		CHECK_EQ(run(NVME_CMD_READ, 1024, sgl(LAST, list, 32)), 0x4004);
+	}
+	list[0] = sgl(BLOCK, arena, 512);
+	list[1] = sgl(BLOCK, (void *)-256, 512);
+	CHECK_EQ(run(NVME_CMD_READ, 1024, sgl(LAST, list, 32)), 0x4004);
 	CHECK_EQ(fake_nvme_seen(false, NVME_CMD_READ), 0);
 	page_free(secret, 1);
 }
