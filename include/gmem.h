@@ -9,6 +9,7 @@
 #ifndef SLUICE_GMEM_H
 #define SLUICE_GMEM_H
 
+#include "span.h"
 #include "types.h"
 
 /* -EFAULT when any byte is not guest RAM; then nothing was copied. */
@@ -31,5 +32,7 @@ void *gmem_map(gpa_t base, size_t size);
  * PCI 3.0, 6.8).
  */
 bool gmem_is_dma_safe(gpa_t base, u64 size);
+/* All around `at` of which that is true; empty: not of `at`. Whole pages. */
+struct span gmem_dma_span(gpa_t at);
 
 #endif

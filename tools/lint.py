@@ -17,7 +17,8 @@ LIBC = FREESTANDING + ["<errno.h>", "<stdio.h>", "<stdlib.h>", "<string.h>",
                        "<strings.h>", "<ctype.h>"]
 NVME_NEEDS = ["barrier", "bits", "clock", "control", "gmem", "gpt", "irq",
               "list", "lock", "log", "mmio", "nvme_io", "page", "pci", "pool",
-              "setting", "spec/nvme", "spec/pci", "status", "timer", "types"]
+              "setting", "span", "spec/nvme", "spec/pci", "status", "timer",
+              "types"]
 SVM = ["include/spec/svm.h", "core/x86/svm*.h"]
 
 # The first pattern that matches a file says what it may include, as paths in

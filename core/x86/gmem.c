@@ -96,3 +96,11 @@ inline bool gmem_is_dma_safe(gpa_t base, u64 size)
 	return base.v + size >= base.v && !is_own(base.v, size) &&
 	       !ranges_overlap(base.v, size, MESSAGE_BASE, MESSAGE_SIZE);
 }
+
+struct span gmem_dma_span(gpa_t at)
+{
+	struct span all = { 0, ~0ull };
+
+	return span_beside(span_beside(all, at.v, own_base, own_size), at.v,
+			   MESSAGE_BASE, MESSAGE_SIZE);
+}

@@ -141,6 +141,18 @@ bool gmem_is_dma_safe(gpa_t base, u64 size)
 	return !fake_is_sluice(base.v, size) && base.v + size >= base.v;
 }
 
+struct span gmem_dma_span(gpa_t at)
+{
+	struct span span = { 0, ~0ull };
+
+	pthread_mutex_lock(&memory_lock);
+	for (int i = 0; i < allocation_end; i++)
+		span = span_beside(span, at.v, allocations[i].base,
+				   allocations[i].size);
+	pthread_mutex_unlock(&memory_lock);
+	return span;
+}
+
 static struct allocation *find_allocation(u64 base)
 {
 	int i = 0;

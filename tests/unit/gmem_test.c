@@ -114,3 +114,39 @@ TEST(a_device_is_never_handed_a_byte_of_sluices_or_an_interrupt)
 	CHECK(!gmem_is_dma_safe(gpa(0xfeefffff), 1));
 	CHECK(!gmem_is_dma_safe(gpa(~0ull), 2));
 }
+
+TEST(around_an_address_is_what_a_device_may_be_handed_with_it)
+{
+	struct span low, high, far;
+
+	add_ram(0, 8);
+	start(3, 5);
+	low = gmem_dma_span(gpa(PAGE(1) + 5));
+	high = gmem_dma_span(gpa(PAGE(5)));
+	far = gmem_dma_span(gpa(~0ull));
+	CHECK(span_has(&low, PAGE(0), 3 * PAGE_SIZE));
+	CHECK(!span_has(&low, PAGE(0), 3 * PAGE_SIZE + 1));
+	CHECK(!span_has(&low, PAGE(5), 1));
+	CHECK(span_has(&high, PAGE(5), 1));
+	CHECK(!span_has(&high, PAGE(5) - 1, 2));
+	CHECK(span_has(&far, -PAGE_SIZE, PAGE_SIZE));
+	CHECK(!span_has(&far, -PAGE_SIZE, PAGE_SIZE + 1));
+	for (u64 at = PAGE(3); at < PAGE(5); at += PAGE_SIZE - 1)
+		CHECK(gmem_dma_span(gpa(at)).first >
+		      gmem_dma_span(gpa(at)).last);
+}
+
+TEST(no_address_is_between_one_below_the_interrupt_window_and_one_above)
+{
+	struct span below, above;
+
+	start(3, 5);
+	below = gmem_dma_span(gpa(0xfed00000));
+	above = gmem_dma_span(gpa(0xfef00000));
+	CHECK_EQ(below.first, 0);
+	CHECK_EQ(below.last, 0xfedfffff);
+	CHECK_EQ(above.first, 0xfef00000);
+	CHECK_EQ(above.last, PAGE(3) - 1);
+	CHECK(!span_has(&SPAN_EMPTY, 0, 1));
+	CHECK(!span_has(&SPAN_EMPTY, 1, 1));
+}
