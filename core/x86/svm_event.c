@@ -157,6 +157,8 @@ bool svm_event_ends_halt(struct cpu *cpu, bool sleeps)
 /* -1: there is none. */
 static int highest_interrupt(const struct svm_cpu *svm)
 {
+	if (!has_interrupt(svm))
+		return -1;
 	for (int word = 3; word >= 0; word--)
 		if (svm->acknowledged[word])
 			return 64 * word + 63 -
@@ -216,18 +218,17 @@ static void note_interrupt(struct svm_cpu *svm)
 		svm->acknowledged[vector / 64] &= ~BIT(vector % 64);
 }
 
-/* More than the one that is offered? */
+/* More than the one that is offered, which is the highest? */
 static bool has_more_interrupts(const struct svm_cpu *svm)
 {
-	u64 others = 0;
-	bool has_one = false;
+	int word = svm->offered / 64;
+	u64 others;
 
-	for (size_t i = 0; i < ARRAY_COUNT(svm->acknowledged); i++) {
-		u64 word = svm->acknowledged[i];
-
-		others |= has_one ? word : word & (word - 1);
-		has_one = has_one || word;
-	}
+	if (svm->offered < 0)
+		return false;
+	others = svm->acknowledged[word] & ~BIT(svm->offered % 64);
+	while (word--)
+		others |= svm->acknowledged[word];
 	return others;
 }
 

@@ -102,6 +102,7 @@ TEST(of_two_interrupts_the_higher_goes_first_and_the_other_after_its_iret)
 	fake_svm_run(SVM_EXIT_SMI);
 	CHECK_EQ(fake.taken_count, 1);
 	CHECK_EQ(fake.taken[0], 0xec);
+	CHECK(exits_at_iret());
 	fake_svm_run(SVM_EXIT_IRET);
 	CHECK(fake.taken_count == 1);
 	fake.guest_if = true;	/* the IRET has run */
