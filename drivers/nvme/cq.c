@@ -135,7 +135,9 @@ static bool complete_direct(struct hub *hub, struct nvme_cqe *cqe)
 	return true;
 }
 
-static struct nvme_request *find_request(struct hub *hub, u16 sq_id, u16 slot)
+/* Inlined, the slot's place would be worked out again for each use. */
+static __attribute__((noinline)) struct nvme_request *
+find_request(struct hub *hub, u16 sq_id, u16 slot)
 {
 	struct sq *sq = sq_find(hub, sq_id);
 	struct nvme_request *req;
@@ -222,6 +224,8 @@ HOT void hub_reap(struct hub *hub)
 		return;
 	for (; cqe; cqe = next_cqe(hub))
 		reap_one(hub, cqe);
+	if (!hub->busy && !hub_is_always_live(hub))
+		hub_set_live(hub, false);
 	if (hub->guest.head == hub->guest.tail)
 		acknowledge(hub, hub->shadow.head);
 	if (hub->is_closed && !hub->special_count)

@@ -66,6 +66,7 @@ struct hub {
 	bool has_window;	/* direct: in host->windows */
 	bool is_watched;	/* direct: the guest cannot write it */
 	bool is_closed;		/* nor read it: see special_count */
+	bool is_live;		/* in host->live_bits */
 	bool is_blocked;	/* something waits, or has not been fetched;
 				 * direct: interrupts exit, to go on */
 	struct lock lock;
@@ -139,6 +140,17 @@ bool hub_enter(struct hub *hub);	/* takes the lock */
 void hub_leave(struct hub *hub, bool watches);	/* what that said */
 /* Next hub from *id on, referenced; *id is moved behind it. NULL: no more. */
 struct hub *hub_next(struct nvme_host *host, u32 *id);
+/* The same of those that are live and wanted, which is asked under table_lock.
+ * A relayed hub for I/O is live from before its first command is at the device
+ * until after the last is posted; the others always. */
+struct hub *hub_next_live(struct nvme_host *host, u32 *id,
+			  bool (*is_wanted)(const struct hub *hub));
+/* hub->lock held, or it is in no table yet. */
+void hub_set_live(struct hub *hub, bool is_live);
+static inline bool hub_is_always_live(const struct hub *hub)
+{
+	return hub->is_direct || !hub->id;
+}
 
 /* Into and out of the tables; -EEXIST. hub->lock held for SQs. */
 int hub_publish(struct hub *hub);

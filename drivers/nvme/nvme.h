@@ -192,7 +192,9 @@ struct nvme_host {
 
 	/* Queues. Under table_lock. */
 	struct lock table_lock;
-	u64 hub_bits[NVME_QUEUE_WORDS];	/* of `hubs`: which there are */
+	u64 hub_bits[NVME_QUEUE_WORDS];	/* of `hubs`: which there are, */
+	u64 live_bits[NVME_QUEUE_WORDS];	/* and at which interrupts look;
+						 * atomic */
 	u32 *dbbuf, *dbbuf_events;	/* the guest's; NULL: none */
 	struct hmb hmb;
 	struct hub_counts past[2];	/* of hubs that are gone: admin, I/O */

@@ -245,32 +245,65 @@ static void set_hub(struct nvme_host *host, u16 id, struct hub *hub)
 	*word = hub ? *word | bit : *word & ~bit;
 }
 
-/* NVME_QUEUE_IDS: none. */
-static u32 next_id(const struct nvme_host *host, u32 id)
+/* `among`: a bit for each that comes into question. */
+static inline struct hub *find(struct nvme_host *host, const u64 *among,
+			       u32 *id, bool (*is_wanted)(const struct hub *))
 {
-	u64 mask = ~0ull << id % 64;
+	u64 bits, mask = ~0ull << *id % 64;
 
-	for (u32 word = id / 64; word < NVME_QUEUE_WORDS; word++, mask = ~0ull)
-		if (host->hub_bits[word] & mask)
-			return 64 * word +
-				__builtin_ctzll(host->hub_bits[word] & mask);
-	return NVME_QUEUE_IDS;
+	for (u32 word = *id / 64; word < NVME_QUEUE_WORDS; word++) {
+		bits = host->hub_bits[word] & READ_ONCE(among[word]) & mask;
+		for (; bits; bits &= bits - 1) {
+			*id = 64 * word + __builtin_ctzll(bits);
+			if (is_wanted(host->hubs[*id]))
+				return host->hubs[(*id)++];
+		}
+		mask = ~0ull;
+	}
+	*id = NVME_QUEUE_IDS;
+	return NULL;
+}
+
+static inline struct hub *get(struct nvme_host *host, const u64 *among,
+			      u32 *id, bool (*is_wanted)(const struct hub *))
+{
+	struct hub *hub;
+
+	lock_acquire(&host->table_lock);
+	hub = find(host, among, id, is_wanted);
+	if (hub)
+		hub_ref(hub);
+	lock_release(&host->table_lock);
+	return hub;
+}
+
+static bool is_any(const struct hub *hub)
+{
+	return hub;
 }
 
 struct hub *hub_next(struct nvme_host *host, u32 *id)
 {
-	struct hub *hub = NULL;
-	u32 at;
+	return get(host, host->hub_bits, id, is_any);
+}
 
-	lock_acquire(&host->table_lock);
-	at = next_id(host, *id);
-	if (at < NVME_QUEUE_IDS) {
-		hub = host->hubs[at];
-		hub_ref(hub);
-	}
-	lock_release(&host->table_lock);
-	*id = at + 1;
-	return hub;
+struct hub *hub_next_live(struct nvme_host *host, u32 *id,
+			  bool (*is_wanted)(const struct hub *hub))
+{
+	return get(host, host->live_bits, id, is_wanted);
+}
+
+/* Bits of other hubs are in this word, each under its own lock. */
+void hub_set_live(struct hub *hub, bool is_live)
+{
+	u64 *word = &hub->host->live_bits[hub->id / 64];
+	u64 bit = 1ull << hub->id % 64;
+
+	hub->is_live = is_live;
+	if (is_live)
+		__atomic_fetch_or(word, bit, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(word, ~bit, __ATOMIC_RELEASE);
 }
 
 /* ---- Tables ---------------------------------------------------------------- */
@@ -282,10 +315,12 @@ int hub_publish(struct hub *hub)
 
 	dbbuf_add_hub(hub);
 	lock_acquire(&host->table_lock);
-	if (host->hubs[hub->id])
+	if (host->hubs[hub->id]) {
 		error = -EEXIST;
-	else
+	} else {
+		hub_set_live(hub, hub_is_always_live(hub));
 		set_hub(host, hub->id, hub);
+	}
 	lock_release(&host->table_lock);
 	return error;
 }

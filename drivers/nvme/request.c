@@ -130,6 +130,8 @@ static void enter_direct(struct hub *hub, struct nvme_request *req)
 static void enter_relayed(struct hub *hub, struct nvme_request *req)
 {
 	req->owner = OWNER_DEVICE;
+	if (!hub->is_live)
+		hub_set_live(hub, true);
 	if (is_event_request(req))
 		return;
 	WRITE_ONCE(hub->busy, hub->busy + 1);

@@ -338,12 +338,16 @@ static void lose_late(struct sq *sq, u64 now_us)
 	}
 }
 
+/* Only Sluice's own have a deadline. */
+static bool may_be_late(const struct hub *hub)
+{
+	return !hub->is_direct && READ_ONCE(hub->busy) && own_list(hub);
+}
+
 static void check_hub(struct hub *hub, u64 now_us)
 {
 	struct list *node;
 
-	if (hub->is_direct || !READ_ONCE(hub->busy) || !own_list(hub))
-		return;
 	lock_acquire(&hub->lock);
 	list_for_each(node, &hub->sqs)
 		lose_late(container_of(node, struct sq, node), now_us);
@@ -362,7 +366,7 @@ static void check_deadlines(struct nvme_host *host)
 	lock_acquire(&host->inbox_lock);
 	abort_waiting(host, NVME_IO_TIMED_OUT, now_us);
 	lock_release(&host->inbox_lock);
-	while ((hub = hub_next(host, &id))) {
+	while ((hub = hub_next_live(host, &id, may_be_late))) {
 		check_hub(hub, now_us);
 		hub_put(hub);
 	}
@@ -395,9 +399,8 @@ static void reap_hubs(struct nvme_host *host)
 	struct hub *hub;
 	u32 id = 0;
 
-	while ((hub = hub_next(host, &id))) {
-		if (needs_visit(hub))
-			visit(hub);
+	while ((hub = hub_next_live(host, &id, needs_visit))) {
+		visit(hub);
 		hub_put(hub);
 	}
 }

@@ -34,6 +34,7 @@ READS = 500
 STEPPED_READS = 20
 # What there was last, and a margin: to be lowered whenever there is less.
 INSTRUCTIONS_AT_MOST = {"auto": 1700, "relayed": 2600}
+INTERRUPT_AT_MOST = 1400
 
 
 def dd(reads):
@@ -93,3 +94,14 @@ def test_instructions_of_a_doorbell(counted):
         system.guest.check(dd(STEPPED_READS), 180)
     assert (0 < found.instructions_per_exit("memory") <=
             INSTRUCTIONS_AT_MOST[completions]), found
+
+
+def test_instructions_of_an_interrupt(counted):
+    """Of those with a completion behind them: they are the longest."""
+    completions, system, exits = counted
+    if completions != "relayed":
+        pytest.skip("the drive posts, and no interrupt exits")
+    with exits.watch(system.machine, COMMANDS, INSTRUCTIONS) as found:
+        system.guest.check(dd(STEPPED_READS), 180)
+    longest = sorted(found.lengths["interrupt"])[-found.commands // 2:]
+    assert sum(longest) / len(longest) <= INTERRUPT_AT_MOST, found

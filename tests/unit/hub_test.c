@@ -331,6 +331,25 @@ TEST(a_completion_for_no_command_is_logged_and_dropped)
 	CHECK(fake_log_has("device completed cid 999 of sq1"));
 }
 
+TEST(an_interrupt_looks_only_where_commands_are)
+{
+	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
+
+	fake_relayed();
+	start_with_queues(8);
+	CHECK_EQ(guest_create_cq(&cq2, 2, 8, true), 0);
+	CHECK_EQ(guest_create_sq(&sq2, 2, 8, &cq2), 0);
+	CHECK_EQ(guest_run(&sq, &sqe, NULL), 0);
+	fake_nvme.is_stalled = true;
+	guest_put(&sq2, &sqe);
+	guest_ring(&sq2);
+	fake_nvme_post(1, 999, 0, 0);
+	fake_nvme_post(2, 998, 0, 0);
+	fake_interrupt();
+	CHECK(!fake_log_has("device completed cid 999 of sq1"));
+	CHECK(fake_log_has("device completed cid 998 of sq2"));
+}
+
 TEST(the_device_s_status_and_result_reach_the_guest)
 {
 	struct nvme_sqe sqe = guest_rw(NVME_CMD_FLUSH, 0, 1, NULL);
