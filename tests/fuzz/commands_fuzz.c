@@ -35,6 +35,7 @@ static struct input *in;
 /* ---- The plug-in ------------------------------------------------------------- */
 
 static struct nvme_request *held[HELD_MAX];
+static struct nvme_io_interceptor classic;	/* as it is at first */
 static u32 held_count, submitted_count, called_back_count;
 static phys_t *buffers, buffers_phys;
 
@@ -87,6 +88,14 @@ static enum nvme_io_verdict answer(struct nvme_request *req,
 		submit_own();
 	}
 	return NVME_IO_PASS;
+}
+
+/* Blocks around that the plug-in need not be asked about again. */
+static void on_passed(void *interceptor, const struct nvme_io_command *cmd,
+		      u64 *first, u64 *last)
+{
+	*first = cmd->lba & ~63ull;
+	*last = cmd->lba | 63;
 }
 
 static void let_one_go(void)
@@ -183,19 +192,39 @@ static void consume(u32 id)
 	ring_consumed(cq);
 }
 
-static void put(u32 id)
+static bool has_room(const struct queue *queue)
 {
-	struct queue *queue = &queues[id];
-	struct guest_sq *sq = queue->sq;
-	struct nvme_sqe sqe = { 0 };
-	u16 at = sq->next_cid % LIVE_MAX;
+	const struct guest_sq *sq = queue->sq;
 
-	if ((sq->tail + 1) % sq->size == sq->head || queue->is_live[at])
+	return (sq->tail + 1) % sq->size != sq->head &&
+		!queue->is_live[sq->next_cid % LIVE_MAX];
+}
+
+static void put(struct queue *queue, struct nvme_sqe *sqe)
+{
+	queue->is_live[guest_put(queue->sq, sqe) % LIVE_MAX] = true;
+	queue->live_count++;
+}
+
+static void put_any(u32 id)
+{
+	struct nvme_sqe sqe = { 0 };
+
+	if (!has_room(&queues[id]))
 		return;
 	fuzz_fill_sqe(in, &sqe, !id);
-	guest_put(sq, &sqe);
-	queue->is_live[at] = true;
-	queue->live_count++;
+	put(&queues[id], &sqe);
+}
+
+/* As most are, of a few blocks that are soon known. */
+static void put_plain(u32 id)
+{
+	u8 choice = input_byte(in);
+	struct nvme_sqe sqe = guest_rw(choice & 1 ? NVME_CMD_WRITE :
+				       NVME_CMD_READ, choice, 1, fuzz_ram);
+
+	if (id && has_room(&queues[id]))
+		put(&queues[id], &sqe);
 }
 
 /* Anything but the id, in entries that may be fetched already or be next. */
@@ -275,8 +304,17 @@ static void choose_namespace(void)
 /* Who is shown completions gets the relayed path. */
 static void choose_path(void)
 {
+	u32 choice = input_of(in, 4);
+
+	fake_interceptor = classic;
 	fake_interceptor.needs = NVME_IO_NEEDS_HOST_REQUESTS |
-		(input_of(in, 2) ? NVME_IO_NEEDS_COMPLETIONS : 0);
+		(choice & 1 ? NVME_IO_NEEDS_COMPLETIONS : 0);
+	if (!(choice & 2))
+		return;
+	fake_interceptor.needs |= NVME_IO_CONCURRENT;
+	fake_interceptor.on_read = NULL;
+	fake_interceptor.on_write = NULL;
+	fake_interceptor.on_passed = on_passed;
 }
 
 static void start(void)
@@ -336,6 +374,13 @@ static void ring_others(void)
 		      input_byte(in));
 }
 
+static void idle(u32 ticks)
+{
+	if (!ticks)
+		nvme_io_ask_again(fake_double.host);
+	guest_idle(ticks);
+}
+
 /* What is no command of the guest. */
 static void happen(u32 what)
 {
@@ -359,8 +404,7 @@ static void happen(u32 what)
 		fake_interrupt();
 		break;
 	case 7:
-	case 8:
-		guest_idle(input_of(in, 32));
+		idle(input_of(in, 32));
 		break;
 	case 11:
 		if (!input_of(in, 8)) {
@@ -378,6 +422,9 @@ static void step(void)
 	case 1:
 		scribble(id);
 		break;
+	case 8:
+		put_plain(id);
+		break;
 	case 9:
 	case 10:
 		consume(id);
@@ -390,7 +437,7 @@ static void step(void)
 		break;
 	case 14:
 	case 15:
-		put(id);
+		put_any(id);
 		break;
 	default:
 		happen(what);
@@ -432,8 +479,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct input input = { data, size };
 
 	in = &input;
-	if (fuzz_boot())
+	if (fuzz_boot()) {
 		make_rings();
+		classic = fake_interceptor;
+	}
 	fuzz_begin();
 	start();
 	while (!input_is_over(in))
