@@ -134,6 +134,14 @@ HOT bool direct_is_near(u64 address, u64 size)
 		ranges_overlap(address, size, READ_ONCE(windows_start), ~0ull);
 }
 
+struct span direct_span(u64 at)
+{
+	u64 end = READ_FIRST(windows_end), start = READ_ONCE(windows_start);
+
+	return span_beside(gmem_dma_span(gpa(at)), at, start,
+			   end ? end - start : 0);
+}
+
 bool direct_is_watched(u64 address, u64 size)
 {
 	struct list *node;

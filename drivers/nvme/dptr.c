@@ -15,14 +15,13 @@
 #define LIST_ENTRIES (PAGE_SIZE / sizeof(u64))
 
 struct walk {
-	struct nvme_host *host;
+	struct dptr_guard guard;
 	struct dptr *data;
 	u64 page_size;		/* of the guest */
-	u64 left;		/* bytes not yet placed */
-	u64 *slot, *last_slot;	/* of the device's PRPs: that of the next page,
-				 * and the last before another list */
+	u64 *slot, *end;	/* of the device's PRPs: that of the next page,
+				 * and where there are no more */
+	u32 left;		/* pages without a slot yet */
 	u32 next_list;
-	u64 run, run_size;	/* pages placed last, not yet checked */
 };
 
 static COLD void tell_unsafe(struct nvme_host *host, u64 address, u64 size)
@@ -52,6 +51,16 @@ HOT bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size)
 		look_closely(host, address, size);
 }
 
+/* Not where the last ones were: the next may be where this one is. */
+__attribute__((noinline)) bool dptr_look(struct dptr_guard *guard, u64 address,
+					 u64 size)
+{
+	if (!direct_is_near(address, size))
+		guard->safe = direct_span(address);
+	return span_has(&guard->safe, address, size) ||
+		dptr_is_safe(guard->host, address, size);
+}
+
 /* ---- The shadow list --------------------------------------------------------- */
 
 /*
@@ -74,14 +83,19 @@ static u64 page_at(const struct dptr *data, u32 index)
 	return data->list_count ? *list_entry(data, index) : data->prp2;
 }
 
-static u32 lists_for(const struct nvme_request *req)
+/* Of the device's: the first and the last may be parts. */
+static u32 page_count(const struct nvme_request *req)
 {
 	u64 offset = req->sqe.prp1 & PAGE_MASK;
-	u32 page_count = (offset + req->cmd.data_size + PAGE_MASK) >>
-		PAGE_SHIFT;
-	u32 entries = page_count - 1;
 
-	if (page_count <= 2)
+	return (offset + req->cmd.data_size + PAGE_MASK) >> PAGE_SHIFT;
+}
+
+static u32 lists_for(const struct nvme_request *req)
+{
+	u32 entries = page_count(req) - 1;
+
+	if (entries <= 1)
 		return 0;
 	if (entries <= LIST_ENTRIES)
 		return 1;
@@ -170,102 +184,94 @@ static void trim(struct nvme_host *host, struct dptr *data)
 
 /* ---- The guest's PRPs --------------------------------------------------------------- */
 
-/* May the device have it? Otherwise it gets nothing of this command. */
-static u16 check_run(const struct walk *walk)
-{
-	return !walk->run_size ||
-		dptr_is_safe(walk->host, walk->run, walk->run_size) ?
-		NVME_SC_SUCCESS : NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
-}
-
-/* The PRPs are full, or this list is but for the pointer to the next. */
-static void begin_list(struct walk *walk)
+/* PRP2 or the next list, whose last entry may have to lead on; walk->end when
+ * each page has had its slot. */
+static u64 *begin_list(struct walk *walk)
 {
 	struct dptr *data = walk->data;
-	u32 list = walk->next_list++;
+	u32 room = walk->left <= LIST_ENTRIES ? walk->left : LIST_ENTRIES - 1;
+	u64 *slot = walk->end;
 
-	if (!data->list_count) {
-		walk->slot = walk->last_slot = &data->prp2;
-		return;
+	if (room) {
+		slot = data->list_count ? data->lists[walk->next_list++] :
+			&data->prp2;
+		walk->end = slot + room;
+		walk->left -= room;
 	}
-	walk->slot = (u64 *)data->lists[list];
-	walk->last_slot = walk->slot + LIST_ENTRIES -
-		(list + 1 < data->list_count ? 2 : 1);
-}
-
-static inline void place(struct walk *walk, u64 address)
-{
-	*walk->slot = address;
-	if (walk->slot != walk->last_slot)
-		walk->slot++;
-	else if (walk->left)
-		begin_list(walk);
-}
-
-/* At most one page of the guest's. Those that follow each other in memory are
- * checked together. Inline: a transfer has many. */
-static inline u16 add_page(struct walk *walk, u64 address, u64 size)
-{
-	u64 left = (address & PAGE_MASK) + size;
-	u16 status = NVME_SC_SUCCESS;
-
-	if (address != walk->run + walk->run_size) {
-		status = check_run(walk);
-		walk->run = address;
-		walk->run_size = 0;
-	}
-	walk->run_size += size;
-	for (; left > PAGE_SIZE; left -= PAGE_SIZE) {
-		place(walk, address);
-		address = align_down(address, PAGE_SIZE) + PAGE_SIZE;
-	}
-	walk->left -= size;
-	place(walk, address);
-	return status;
+	return slot;
 }
 
 /*
- * `count` entries from `*list` on, up to the end of its page, each read once.
- * The last is a pointer to the next list only when more than a page of data
- * remains (4.3).
+ * [page, end) of one page of the guest's, as far as the transfer goes, from
+ * `slot` on. NULL: the device may not have it, and gets nothing of this
+ * command. Inline: a transfer has many.
  */
-static u16 add_entries(struct walk *walk, u64 *list, u32 count, bool is_end)
+static inline u64 *add_pages(struct walk *walk, u64 *slot, u64 page, u64 end)
 {
-	const u64 *entries = gmem_map(gpa(*list), count * sizeof(u64));
-	u16 status = NVME_SC_SUCCESS;
+	do {
+		if (slot == walk->end) {
+			slot = begin_list(walk);
+			if (slot == walk->end)
+				break;
+		}
+		/* All that is known to be safe is whole pages. */
+		if (!span_has(&walk->guard.safe, page, 1) &&
+		    !dptr_look(&walk->guard, page, PAGE_SIZE))
+			return NULL;
+		*slot++ = page;
+		page += PAGE_SIZE;
+	} while (page != end);
+	return slot;
+}
+
+/* Each read once. */
+static u16 add_entries(struct walk *walk, const u64 *entries, u32 count)
+{
+	u64 size = walk->page_size, *slot = walk->slot;
+
+	for (u32 i = 0; i < count; i++) {
+		u64 page = READ_ONCE(entries[i]);
+
+		if (!is_aligned(page, size))
+			return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+		slot = add_pages(walk, slot, page, page + size);
+		if (!slot)
+			return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	}
+	walk->slot = slot;
+	return NVME_SC_SUCCESS;
+}
+
+/*
+ * What stands in one page of the guest's, from `*list` on: the last there is
+ * a pointer to the next list only when there is more than one to come (4.3).
+ */
+static u16 add_some(struct walk *walk, u64 *list, u32 *count)
+{
+	u32 room = (walk->page_size - (*list & (walk->page_size - 1))) /
+		sizeof(u64);
+	u32 here = *count > room ? room - 1 : *count;
+	const u64 *entries = gmem_map(gpa(*list), MIN(*count, room) *
+				      sizeof(u64));
 
 	if (!entries)
 		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
-	*list += count * sizeof(u64);
-	for (u32 i = 0; i < count && walk->left && !status; i++) {
-		u64 entry = READ_ONCE(entries[i]);
-
-		if (!is_aligned(entry, walk->page_size))
-			return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-		if (is_end && i == count - 1 && walk->left > walk->page_size)
-			*list = entry;
-		else
-			status = add_page(walk, entry, MIN(walk->left,
-							   walk->page_size));
-	}
-	return status;
+	*count -= here;
+	if (*count)
+		*list = READ_ONCE(entries[here]);
+	return add_entries(walk, entries, here);
 }
 
 /* Each turn but a first one on the last entry of a page places data. */
-static u16 add_list(struct walk *walk, u64 list)
+static u16 add_list(struct walk *walk, u64 list, u32 count)
 {
+	u64 align = sizeof(u64);
 	u16 status = NVME_SC_SUCCESS;
 
-	if (!is_aligned(list, sizeof(u64)))
-		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	while (walk->left && !status) {
-		u64 in_page = (walk->page_size -
-			       (list & (walk->page_size - 1))) / sizeof(u64);
-		u64 pages = (walk->left + walk->page_size - 1) /
-			walk->page_size;
-		u32 count = MIN(in_page, pages);
-
-		status = add_entries(walk, &list, count, count == in_page);
+	for (; count && !status; align = walk->page_size) {
+		if (!is_aligned(list, align))
+			return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
+		status = add_some(walk, &list, &count);
 	}
 	return status;
 }
@@ -279,37 +285,36 @@ static void link_lists(struct dptr *data)
 		data->prp2 = page_hpa(data->lists[0]).v;
 }
 
-static u16 walk_entries(struct walk *walk, const struct nvme_sqe *sqe)
+static u16 walk_entries(struct walk *walk, const struct nvme_request *req)
 {
-	u16 status;
+	u64 mask = walk->page_size - 1, prp1 = req->sqe.prp1;
+	u32 count = ((prp1 & mask) + req->data.size + mask) >>
+		walk->guard.host->page_shift;
 
-	status = add_page(walk, sqe->prp1, MIN(walk->left, walk->page_size -
-					       (sqe->prp1 &
-						(walk->page_size - 1))));
-	if (status || !walk->left)
-		return status;
-	if (walk->left > walk->page_size)
-		return add_list(walk, sqe->prp2);
-	if (!is_aligned(sqe->prp2, walk->page_size))
-		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	return add_page(walk, sqe->prp2, walk->left);
+	walk->slot = add_pages(walk, walk->slot, align_down(prp1, PAGE_SIZE),
+			       (prp1 | mask) + 1);
+	if (!walk->slot)
+		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	walk->data->prp1 = prp1;
+	return count > 2 ? add_list(walk, req->sqe.prp2, count - 1) :
+		add_entries(walk, &req->sqe.prp2, count - 1);
 }
 
 static u16 walk_prps(struct nvme_request *req)
 {
 	struct nvme_host *host = req->sq->hub->host;
+	struct dptr *data = &req->data;
 	struct walk walk = {
-		.host = host, .data = &req->data, .left = req->data.size,
+		.guard = { host, SPAN_EMPTY }, .data = data,
 		.page_size = 1ull << host->page_shift,
-		.slot = &req->data.prp1, .last_slot = &req->data.prp1,
+		.slot = &data->prp1, .end = &data->prp1 + 1,
+		.left = page_count(req) - 1,
 	};
-	u16 status;
 
 	if (!is_aligned(req->sqe.prp1, 4))
 		return NVME_SC_PRP_OFFSET_INVALID | NVME_SC_DNR;
-	link_lists(&req->data);
-	status = walk_entries(&walk, &req->sqe);
-	return status ? status : check_run(&walk);
+	link_lists(data);
+	return walk_entries(&walk, req);
 }
 
 /* ---- Looking at the data --------------------------------------------------------------- */

@@ -222,6 +222,9 @@ bool direct_is_watched(u64 address, u64 size);
 /* False: that is certain to be elsewhere, which takes no time to say. */
 bool direct_is_near(u64 address, u64 size);
 bool direct_may_watch(u64 page);	/* the same of a whole page */
+/* Whole pages around `at` where the guest's DMA may go; empty: see above.
+ * They are what they are while a hub's lock is held. */
+struct span direct_span(u64 at);
 /* All that follow with hub->lock held. Before the first command. */
 void direct_watch(struct hub *hub);
 /* Before the first of special_count is issued; after the last is reaped. */

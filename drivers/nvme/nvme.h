@@ -66,6 +66,7 @@
 #include "mmio.h"
 #include "nvme_io.h"
 #include "pool.h"
+#include "span.h"
 #include "spec/nvme.h"
 #include "timer.h"
 #include "types.h"
@@ -386,6 +387,20 @@ static inline bool dptr_has_pages(const struct dptr *data)
 }
 /* The guest's may not be given to the device: said in the log, counted. */
 bool dptr_is_safe(struct nvme_host *host, u64 address, u64 size);
+/*
+ * The same of one address of a transfer after the other: most are where all
+ * is safe. For one hold of a hub's lock.
+ */
+struct dptr_guard {
+	struct nvme_host *host;
+	struct span safe;	/* whole pages; empty at first */
+};
+bool dptr_look(struct dptr_guard *guard, u64 address, u64 size);
+static inline bool dptr_passes(struct dptr_guard *guard, u64 address, u64 size)
+{
+	return span_has(&guard->safe, address, size) ||
+		dptr_look(guard, address, size);
+}
 /* 0, or -EFAULT: outside the data, or not RAM. */
 int dptr_read(struct nvme_request *req, u64 offset, void *to, size_t size);
 int dptr_write(struct nvme_request *req, u64 offset, const void *from,
