@@ -5,20 +5,24 @@
  * the guest's single one is there, else in pages of ours, 255 of them and the
  * pointer to the next page in each.
  */
+#include "barrier.h"
 #include "gmem.h"
 #include "nvme.h"
 #include "page.h"
 
 #define PER_PAGE (PAGE_SIZE / sizeof(struct nvme_sgl) - 1)
-#define CHUNK 16	/* descriptors of the guest's copied at a time */
 #define SEEN_MAX 4096	/* descriptors of the guest's looked at */
 #define AVERAGE_MIN 512	/* bytes a block of a list too long for a page */
 
 struct walk {
-	struct nvme_host *host;
+	struct dptr_guard guard;
 	struct dptr *data;
-	u64 left;		/* bytes not yet placed */
+	struct nvme_sgl *slot, *end;	/* of the device's: that of the next
+					 * one, and where there are no more */
+	u32 next_list;
 	u32 seen;
+	u32 count;		/* of the device's */
+	u64 left;		/* bytes not yet placed */
 	bool is_source;		/* of the data: bit buckets mean nothing */
 };
 
@@ -37,15 +41,28 @@ static struct nvme_sgl *list_entry(const struct dptr *data, u32 index)
 	return &list[index % PER_PAGE];
 }
 
-static bool add_entry(struct dptr *data, const struct nvme_sgl *entry)
+static bool begin_list(struct walk *walk)
 {
-	u32 index = data->sgl_count;
+	const struct dptr *data = walk->data;
 
-	if (index == (data->list_count ? data->list_count * PER_PAGE : 1))
+	if (walk->next_list == data->list_count)
 		return false;
-	data->sgl_count++;
-	*(data->list_count ? list_entry(data, index) : &data->sgl) = *entry;
+	walk->slot = data->lists[walk->next_list++];
+	walk->end = walk->slot + PER_PAGE;
 	return true;
+}
+
+/* Inline, as what follows: a transfer has many. */
+static inline u16 put(struct walk *walk, u64 address, u32 length, u8 type)
+{
+	if (walk->slot == walk->end && !begin_list(walk))
+		return NVME_SC_SGL_COUNT_INVALID | NVME_SC_DNR;
+	*walk->slot++ = (struct nvme_sgl){
+		.address = address, .length = length, .type = type,
+	};
+	walk->count++;
+	walk->left -= length;
+	return NVME_SC_SUCCESS;
 }
 
 /* What points to page `index`. */
@@ -96,33 +113,34 @@ static u16 check_type(const struct walk *walk, const struct nvme_sgl *sgl)
 	if (sgl->type == NVME_SGL_DATA_BLOCK)
 		return NVME_SC_SUCCESS;
 	if (sgl->type == NVME_SGL_BIT_BUCKET &&
-	    (walk->host->sgls & NVME_SGLS_BIT_BUCKET))
+	    (walk->guard.host->sgls & NVME_SGLS_BIT_BUCKET))
 		return NVME_SC_SUCCESS;
 	return NVME_SC_SGL_TYPE_INVALID | NVME_SC_DNR;
+}
+
+static inline u16 add_block(struct walk *walk, u64 address, u32 length)
+{
+	return dptr_passes(&walk->guard, address, length) ?
+		put(walk, address, length, NVME_SGL_DATA_BLOCK) :
+		NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
 }
 
 /* A data block or a bit bucket; what is longer than the transfer is cut. */
 static u16 add(struct walk *walk, const struct nvme_sgl *sgl)
 {
-	struct nvme_sgl entry = { .address = sgl->address, .type = sgl->type };
+	u32 length = MIN(sgl->length, walk->left);
 	u16 status = check_type(walk, sgl);
 	bool is_bucket = sgl->type == NVME_SGL_BIT_BUCKET;
 
 	if (status || (is_bucket && walk->is_source))
 		return status;
-	entry.length = MIN(sgl->length, walk->left);
-	if (entry.length < sgl->length &&
-	    !(walk->host->sgls & NVME_SGLS_LONGER))
+	if (length < sgl->length && !(walk->guard.host->sgls &
+				      NVME_SGLS_LONGER))
 		return NVME_SC_SGL_LENGTH_INVALID | NVME_SC_DNR;
-	if (!entry.length)
+	if (!length)
 		return NVME_SC_SUCCESS;
-	if (is_bucket)
-		entry.address = 0;
-	else if (!dptr_is_safe(walk->host, entry.address, entry.length))
-		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
-	walk->left -= entry.length;
-	return add_entry(walk->data, &entry) ? NVME_SC_SUCCESS :
-		NVME_SC_SGL_COUNT_INVALID | NVME_SC_DNR;
+	return is_bucket ? put(walk, 0, length, NVME_SGL_BIT_BUCKET) :
+		add_block(walk, sgl->address, length);
 }
 
 /* A segment counts as seen before it is read: a circle of them ends. */
@@ -151,26 +169,39 @@ static u16 add_any(struct walk *walk, const struct nvme_sgl *sgl, bool is_end,
 	return NVME_SC_SUCCESS;
 }
 
+/* As most are: of at least a byte, and all of it needed. */
+static inline bool is_plain(const struct walk *walk,
+			    const struct nvme_sgl *sgl)
+{
+	return sgl->type == NVME_SGL_DATA_BLOCK &&
+		sgl->length - 1ull < walk->left;
+}
+
+/* Each field read once. */
 static u16 add_segment(struct walk *walk, const struct nvme_sgl *segment,
 		       struct nvme_sgl *next)
 {
-	u32 left = segment->length / sizeof(*segment);
-	u64 from = segment->address;
-	struct nvme_sgl chunk[CHUNK];
-	u16 status = NVME_SC_SUCCESS;
+	const struct nvme_sgl *from = gmem_map(gpa(segment->address),
+					       segment->length);
+	u32 count = segment->length / sizeof(*segment);
+	u16 status;
 
-	while (left && !status) {
-		u32 count = MIN(left, CHUNK);
+	if (!from)
+		return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
+	for (; count; from++, count--) {
+		struct nvme_sgl sgl = {
+			.address = READ_ONCE(from->address),
+			.length = READ_ONCE(from->length),
+			.type = READ_ONCE(from->type),
+		};
 
-		if (gmem_read(chunk, gpa(from), count * sizeof(*chunk)))
-			return NVME_SC_TRANSFER_ERROR | NVME_SC_DNR;
-		from += count * sizeof(*chunk);
-		left -= count;
-		for (u32 i = 0; i < count && !status; i++)
-			status = add_any(walk, &chunk[i],
-					 !left && i == count - 1, next);
+		status = is_plain(walk, &sgl) ?
+			add_block(walk, sgl.address, sgl.length) :
+			add_any(walk, &sgl, count == 1, next);
+		if (status)
+			return status;
 	}
-	return status;
+	return NVME_SC_SUCCESS;
 }
 
 static u16 walk_segments(struct walk *walk, struct nvme_sgl segment)
@@ -193,19 +224,22 @@ static u16 walk_segments(struct walk *walk, struct nvme_sgl segment)
 
 u16 sgl_walk(struct nvme_request *req)
 {
+	struct dptr *data = &req->data;
 	struct walk walk = {
-		.host = req->sq->hub->host, .data = &req->data,
-		.left = req->data.size,
+		.guard = { req->sq->hub->host, SPAN_EMPTY }, .data = data,
+		.slot = &data->sgl, .left = data->size,
+		.end = &data->sgl + !data->list_count,
 		.is_source = req->cmd.direction == NVME_IO_TO_DEVICE,
 	};
 	u16 status = is_segment(&req->sqe.sgl) ?
 		walk_segments(&walk, req->sqe.sgl) : add(&walk, &req->sqe.sgl);
 
+	data->sgl_count = walk.count;
 	if (status)
 		return status;
 	if (walk.left)
 		return NVME_SC_SGL_LENGTH_INVALID | NVME_SC_DNR;
-	link_lists(&req->data);
+	link_lists(data);
 	return NVME_SC_SUCCESS;
 }
 
