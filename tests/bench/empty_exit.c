@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Preloaded into fio: an exit before each submission. CPUID leaves for every
- * hypervisor, and no handler is shorter than its.
+ * Preloaded into fio: an exit after each submission, when the drive has the
+ * commands. CPUID leaves for every hypervisor, and no handler is shorter.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -14,9 +14,11 @@ int io_submit(void *context, long count, void **commands)
 {
 	static int (*submit)(void *, long, void **);
 	unsigned int a, b, c, d;
+	int result;
 
 	if (!submit)
 		*(void **)&submit = dlsym(RTLD_NEXT, "io_submit");
+	result = submit(context, count, commands);
 	__cpuid(0, a, b, c, d);
-	return submit(context, count, commands);
+	return result;
 }

@@ -89,8 +89,8 @@ def startup(results):
 
 
 def judged(results):
-    yield "empty: before no drive, and with an exit that does nothing for each"
-    yield "submission. Nothing that leaves for each doorbell can do better."
+    yield "empty: before no drive, and with an exit that does nothing after each"
+    yield "submission: the least there is for a guest that leaves to submit."
     yield f"{'Goals':<44}{'goal':>9}{'found':>9}{'empty':>7}"
     for goal in goals.judge(results):
         limit = "" if goal.limit is None else f"{goal.limit:.2f}"
