@@ -47,6 +47,11 @@ def test_the_table_fits_a_terminal_and_names_every_job():
         assert job.name in text
 
 
+def test_the_table_says_what_its_apic_setting_is_sound_for():
+    assert "apic = intercept" in table.text(measured())
+    assert "INIT" in table.text(measured())
+
+
 def test_what_could_not_be_stepped_has_no_instructions():
     line = next(line for line in table.counts(measured())
                 if line.startswith("  relayed"))
